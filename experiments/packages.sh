@@ -1,0 +1,43 @@
+# What moebal is built with, by Debian's names, and how it gets there. Sourced by the scripts.
+# shellcheck disable=SC2034 # used by the scripts that source this
+
+MOEBAL_PACKAGES="gcc make cmake pkg-config git libhdf5-dev libgsl-dev libyaml-dev libxxhash-dev gnuplot-nox"
+# For the tests alone: CUnit, and h5py, by which they read results as a user would.
+MOEBAL_TEST_PACKAGES="libcunit1-dev python3-h5py"
+
+# missing_packages NAME...: those that are not installed.
+missing_packages() {
+  for package in "$@"; do
+    if ! dpkg-query -W -f '${db:Status-Abbrev}' "$package" 2>/dev/null | grep -q '^ii'; then
+      printf '%s ' "$package"
+    fi
+  done
+}
+
+# need_packages NAME...: installs what is missing, or names it and stops.
+need_packages() {
+  if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
+    for tool in cc cmake pkg-config; do
+      if ! command -v "$tool" >/dev/null; then
+        echo "moebal needs these Debian packages, or what corresponds to them here: $*" >&2
+        exit 1
+      fi
+    done
+    return 0
+  fi
+  missing=$(missing_packages "$@")
+  [ -n "$missing" ] || return 0
+  as_root=
+  if [ "$(id -u)" -ne 0 ]; then
+    if ! command -v sudo >/dev/null; then
+      echo "these packages are missing, and there is no sudo to install them with: $missing" >&2
+      echo "as root: apt-get install $missing" >&2
+      exit 1
+    fi
+    as_root=sudo
+  fi
+  echo "installing: $missing"
+  $as_root apt-get update -qq
+  # shellcheck disable=SC2086 # one word a package
+  $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing
+}

@@ -1,0 +1,118 @@
+/* sim/replay.h - replays a stream of loads through several strategies in one pass. */
+#ifndef MB_SIM_REPLAY_H
+#define MB_SIM_REPLAY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "balancer/placement.h"
+#include "balancer/planner.h"
+#include "balancer/status.h"
+#include "workloads/source.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef enum mb_replay_role {
+  MB_REPLAY_ONLINE,    /* plans at interval, 2 interval, ... from the window before */
+  MB_REPLAY_NONE,      /* keeps the linear placement */
+  MB_REPLAY_HINDSIGHT, /* plans at 0, interval, ... for the very steps [t, t + interval), no delay
+                        */
+} mb_replay_role;
+
+typedef struct mb_replay_strategy {
+  const char *label; /* unique within a replay */
+  mb_replay_role role;
+  const mb_strategy *strategy; /* NULL for MB_REPLAY_NONE */
+  const void *params;          /* as mb_planner_create() takes them */
+} mb_replay_strategy;
+
+/** Everything that decides a replay's outcome but the loads. Borrowed throughout. */
+typedef struct mb_replay_config {
+  mb_shape shape;      /* n_layers and n_experts are the source's */
+  size_t interval;     /* steps between plans, >= 1 */
+  size_t window;       /* steps that a plan is made from, >= 1 */
+  size_t delay;        /* steps until a plan takes effect, < interval */
+  size_t summary_from; /* summaries cover steps >= this one; < T */
+  size_t n_strategies; /* >= 1 */
+  const mb_replay_strategy *strategies;
+} mb_replay_config;
+
+/** One plan of one strategy, as it is recorded. Borrowed for the call. */
+typedef struct mb_plan_record {
+  size_t strategy;
+  size_t plan;                    /* its number, 0.. */
+  int64_t step;                   /* when it was made */
+  const int64_t *effect_step;     /* [L] when it takes effect; -1: the layer keeps its placement */
+  const int32_t *duplicate_slots; /* [L] */
+  const float *node_imbalance;    /* [L] of the loads planned for; NULL unless hierarchical */
+  const int32_t *moved_experts;   /* [L] 0 for hindsight's plan at step 0 */
+  const int32_t
+      *physical_to_logical_map; /* [L,P] as in force once it has taken effect everywhere */
+  double planner_seconds;       /* measured; decides nothing */
+} mb_plan_record;
+
+/** Where a replay's numbers go, as it produces them; a callback's failure ends the replay. */
+typedef struct mb_replay_sink {
+  void *context;
+  /* Required. Scores of steps [first, first + n) of one strategy; every strategy gets every step
+     once, in order. step_imbalance [n], imbalance [n,L], active_experts [n,L]; borrowed for the
+     call. */
+  mb_status (*steps)(void *context, size_t strategy, size_t first, size_t n,
+                     const double *step_imbalance, const float *imbalance,
+                     const int32_t *active_experts);
+  /* Required. Plans of a strategy, in order. */
+  mb_status (*plan)(void *context, const mb_plan_record *record);
+  /* Optional, NULL: nobody watches. Called now and then with the steps done; MB_ERR_CANCELLED
+   * stops. */
+  mb_status (*progress)(void *context, size_t n_steps_done);
+} mb_replay_sink;
+
+/** A strategy's summary over the steps t >= summary_from; sim/metrics.def has the formulas. */
+typedef struct mb_replay_summary {
+  double run_imbalance;
+  double step_imbalance_mean, step_imbalance_p50, step_imbalance_p95, step_imbalance_p99;
+  double imbalance_p99; /* of the float32 values that the sink got */
+  double tokens_per_active_slot;
+  int64_t plans; /* that took effect at summary_from or later; so is moved_experts */
+  int64_t moved_experts;
+  int64_t skipped_plans;
+  int64_t steps_scored;
+  int64_t empty_layer_steps;
+  size_t worst_layer; /* index of the layer with the largest run_imbalance of its own */
+  double worst_layer_imbalance;
+  double planner_seconds; /* sum over all its plans */
+} mb_replay_summary;
+
+/**
+ * Checks a replay without running it; mb_replay() does so too.
+ * @return MB_OK; MB_ERR_SHAPE, MB_ERR_PARAM naming both numbers and what would be right.
+ */
+MB_NODISCARD mb_status mb_replay_check(const mb_replay_config *config, const mb_trace_info *info);
+
+/**
+ * Replays all steps of `source` (at its start) through all strategies in one pass.
+ *
+ * Per step and layer: dispatch (even) then metrics, under the placement in force; the linear
+ * placement before the first plan. A plan at t sees the sum of steps [max(0, t - window), t), takes
+ * effect at t + delay, and is not made where t + delay >= T. One that falls due while a layer of
+ * the last one has not taken effect yet is skipped and counted.
+ *
+ * @param summary [n_strategies] caller-owned, written only on MB_OK. NaN where nothing was scored.
+ * @return MB_OK, what mb_replay_check(), the source or a callback returned, MB_ERR_MEMORY;
+ *         MB_ERR_RANGE if no scored step has load.
+ *
+ * Memory: O((interval + window + a chunk) L E + T n_strategies), and one value in a hundred of
+ * imbalance[T,L] for its exact p99. Layers run in parallel (OpenMP); every number but
+ * planner_seconds is the same for any number of threads.
+ */
+MB_NODISCARD mb_status mb_replay(const mb_replay_config *config, mb_source *source,
+                                 const mb_replay_sink *sink, mb_replay_summary *summary);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,60 @@
+/* workloads/generator.h - synthetic loads: generators, their parameters and their random streams.
+ */
+#ifndef MB_WORKLOADS_GENERATOR_H
+#define MB_WORKLOADS_GENERATOR_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "balancer/param.h"
+#include "balancer/status.h"
+#include "workloads/trace.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/**
+ * A generator: one file, ending in `const mb_generator_type mb_generator_<name>`, and one line in
+ * generators.def.
+ */
+typedef struct mb_generator_type {
+  const char *name;
+  const char *summary;    /* required; half a sentence for `moebal list generators` */
+  const mb_param *params; /* required */
+  size_t params_size;
+  size_t state_size; /* bytes that the caller allocates, zeroed, before init */
+  /* Required. Fills `info`, whose texts and layer_ids are borrowed from the state or static; its
+     `source` says that the loads are synthetic, by what model, parameters and seed. */
+  mb_status (*init)(void *state, const void *params, uint64_t seed, mb_trace_info *info);
+  /* Required. The next n steps, [n,L,E]; the same whatever the n of each call and the threads. */
+  mb_status (*next)(void *state, size_t n, uint32_t *load);
+  void (*fini)(void *state); /* optional, NULL: the state owns nothing */
+} mb_generator_type;
+
+/** The generator of that name, or NULL. */
+const mb_generator_type *mb_generator_find(const char *name);
+
+/** All generators in the order of generators.def, NULL-terminated. Static. */
+const mb_generator_type *const *mb_generators(void);
+
+/** A generator with its state. */
+typedef struct mb_generator mb_generator;
+
+/**
+ * @param params a struct of type->params_size bytes, set by mb_params_init(type->params, ...) and
+ *               mb_params_set(). Copied.
+ * @param seed   Same parameters and seed, same loads. Streams are seeded from (seed, stream name).
+ * @return MB_OK; MB_ERR_PARAM, MB_ERR_SHAPE naming the parameters that do not fit; MB_ERR_MEMORY.
+ */
+MB_NODISCARD mb_status mb_generator_create(const mb_generator_type *type, const void *params,
+                                           uint64_t seed, mb_generator **generator);
+const mb_trace_info *mb_generator_get_info(const mb_generator *generator);
+MB_NODISCARD mb_status mb_generator_next(mb_generator *generator, size_t n, uint32_t *load);
+void mb_generator_destroy(mb_generator *generator); /* NULL is fine */
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,54 @@
+/* workloads/source.h - loads as a stream of steps, wherever they come from: a file or a generator.
+ */
+#ifndef MB_WORKLOADS_SOURCE_H
+#define MB_WORKLOADS_SOURCE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "balancer/status.h"
+#include "workloads/generator.h"
+#include "workloads/trace.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** A stream of steps, read once from first to last. Not for use by two threads at once. */
+typedef struct mb_source mb_source;
+
+/** The steps of a trace file; see mb_trace_open(). @param source Transferred. */
+MB_NODISCARD mb_status mb_source_open_trace(const char *path, mb_source **source);
+
+/** The steps that a generator makes. @param params as mb_generator_create(). Transferred. */
+MB_NODISCARD mb_status mb_source_open_generator(const mb_generator_type *type, const void *params,
+                                                uint64_t seed, mb_source **source);
+
+/**
+ * Loads in memory, for tests and for programs that have them already.
+ * @param info its n_steps counts; copied. @param load [T,L,E] borrowed as long as the source lives.
+ */
+MB_NODISCARD mb_status mb_source_open_memory(const mb_trace_info *info, const uint32_t *load,
+                                             mb_source **source);
+
+void mb_source_destroy(mb_source *source); /* NULL is fine */
+
+/** Borrowed: lives as long as the source. */
+const mb_trace_info *mb_source_get_info(const mb_source *source);
+
+/**
+ * The next n steps; asking for more than are left is a programmer's error. When the last step has
+ * been read, the digest is compared with the trace's load_xxh3, where it has one: MB_ERR_FORMAT.
+ *
+ * @param load [n,L,E] caller-owned; contents unspecified on failure.
+ */
+MB_NODISCARD mb_status mb_source_read(mb_source *source, size_t n, uint32_t *load);
+
+/** XXH3-128 of the raw little-endian loads read so far, as hex. */
+void mb_source_digest(const mb_source *source, char digest[MB_DIGEST_SIZE]);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
