@@ -9,7 +9,6 @@
 #include <gsl/gsl_statistics_double.h>
 #include <math.h>
 #include <omp.h>
-#include <stdarg.h>
 
 #include "tests/test.h"
 #include "workloads/domains.h"
@@ -18,19 +17,20 @@
 
 enum { SEED = 20240607 };
 
-/* Defaults, then key, value, ..., NULL. */
-static mb_domains_params params_of(const char *key, ...) {
+/* The defaults, but for the "key=value key=value" given. */
+static mb_domains_params params_of(const char *settings) {
   mb_domains_params params;
-  va_list arguments;
+  char text[512];
+  char *rest = text;
 
   mb_params_init(mb_generator_domains.params, &params);
-  va_start(arguments, key);
-  while (key != NULL) {
-    CHECK_OK(
-        mb_params_set(mb_generator_domains.params, key, va_arg(arguments, const char *), &params));
-    key = va_arg(arguments, const char *);
+  (void)snprintf(text, sizeof text, "%s", settings);
+  for (char *key = strtok_r(text, " ", &rest); key != NULL; key = strtok_r(NULL, " ", &rest)) {
+    char *value = strchr(key, '=');
+    CU_ASSERT_PTR_NOT_NULL_FATAL(value);
+    *value = '\0';
+    CHECK_OK(mb_params_set(mb_generator_domains.params, key, value + 1, &params));
   }
-  va_end(arguments);
   return params;
 }
 
@@ -110,7 +110,7 @@ static void test_registry(void) {
 }
 
 static void test_info(void) {
-  mb_domains_params params = params_of("phase", "prefill", "steps", "3", "sigma", "0.25", NULL);
+  mb_domains_params params = params_of("phase=prefill steps=3 sigma=0.25");
   mb_generator *generator = NULL;
 
   CHECK_OK(mb_generator_create(&mb_generator_domains, &params, 77, &generator));
@@ -132,7 +132,7 @@ static void test_info(void) {
   mb_generator_destroy(generator);
   mb_generator_destroy(NULL);
 
-  params = params_of("model", "mixtral-8x7b", "layers", "2", NULL);
+  params = params_of("model=mixtral-8x7b layers=2");
   CHECK_OK(mb_generator_create(&mb_generator_domains, &params, 1, &generator));
   CU_ASSERT_STRING_EQUAL(mb_generator_get_info(generator)->model, "mixtral-8x7b, resized");
   mb_generator_destroy(generator);
@@ -159,14 +159,14 @@ static void check_feasible(const mb_domains_params *params) {
 }
 
 static void test_feasible(void) {
-  mb_domains_params usual = params_of("steps", "20", NULL);
-  mb_domains_params extreme = params_of("model", "mixtral-8x7b", "steps", "200", "tokens", "37",
-                                        "sigma", "5", "head_cap", "1e6", "noise_rms", "2", NULL);
-  mb_domains_params small = params_of("model", "kimi-k2", "steps", "30", "tokens", "1", NULL);
-  mb_domains_params full = params_of("layers", "2", "experts", "6", "top_k", "6", "groups", "1",
-                                     "sigma", "3", "steps", "50", "tokens", "11", NULL);
-  mb_domains_params single =
-      params_of("layers", "1", "experts", "1", "top_k", "1", "groups", "1", "steps", "5", NULL);
+  mb_domains_params usual = params_of("steps=20");
+  mb_domains_params extreme =
+      params_of("model=mixtral-8x7b steps=200 tokens=37 sigma=5 head_cap=1e6 "
+                "noise_rms=2");
+  mb_domains_params small = params_of("model=kimi-k2 steps=30 tokens=1");
+  mb_domains_params full =
+      params_of("layers=2 experts=6 top_k=6 groups=1 sigma=3 steps=50 tokens=11");
+  mb_domains_params single = params_of("layers=1 experts=1 top_k=1 groups=1 steps=5");
   check_feasible(&usual);
   check_feasible(&extreme);
   check_feasible(&small);
@@ -175,9 +175,8 @@ static void test_feasible(void) {
 }
 
 static void test_multinomial(void) {
-  mb_domains_params params =
-      params_of("model", "gpt-oss-20b", "layers", "6", "experts", "64", "steps", "400", "tokens",
-                "500", "drift", "none", "noise_rms", "0", NULL);
+  mb_domains_params params = params_of("model=gpt-oss-20b layers=6 experts=64 steps=400 tokens=500 "
+                                       "drift=none noise_rms=0");
   sample taken = take(&params, SEED);
 
   for (size_t l = 0; l < taken.info.n_layers; l++) {
@@ -188,10 +187,10 @@ static void test_multinomial(void) {
 
 /* A hand-made formula of each kind, then the loads themselves at both ends and half-way. */
 static void test_drift(void) {
-  mb_domains_params step = params_of("drift", "step", "drift_period", "10", NULL);
-  mb_domains_params ramp = params_of("drift", "ramp", "drift_period", "10", NULL);
-  mb_domains_params wave = params_of("drift", "periodic", "drift_period", "12", NULL);
-  mb_domains_params none = params_of("drift", "none", NULL);
+  mb_domains_params step = params_of("drift=step drift_period=10");
+  mb_domains_params ramp = params_of("drift=ramp drift_period=10");
+  mb_domains_params wave = params_of("drift=periodic drift_period=12");
+  mb_domains_params none = params_of("drift=none");
   CU_ASSERT(mb_domains_weight(&step, 9) == 0.0 && mb_domains_weight(&step, 10) == 1.0);
   CU_ASSERT(mb_domains_weight(&ramp, 0) == 0.0 && mb_domains_weight(&ramp, 11) == 1.0);
   CU_ASSERT_DOUBLE_EQUAL(mb_domains_weight(&ramp, 3), 0.3, 1e-15);
@@ -201,15 +200,15 @@ static void test_drift(void) {
   CU_ASSERT(mb_domains_weight(&none, 500) == 0.0);
 
   mb_domains_params params =
-      params_of("layers", "2", "experts", "64", "top_k", "2", "steps", "300", "tokens", "1000",
-                "drift", "step", "drift_period", "120", "noise_rms", "0", NULL);
+      params_of("layers=2 experts=64 top_k=2 steps=300 tokens=1000 drift=step "
+                "drift_period=120 noise_rms=0");
   sample taken = take(&params, SEED);
   check_multinomial(&taken, 1, 0, 120, mb_domains_share(taken.state, 0) + 64);
   check_multinomial(&taken, 1, 120, 300, mb_domains_share(taken.state, 1) + 64);
   drop(&taken);
 
-  params = params_of("layers", "1", "experts", "64", "top_k", "2", "steps", "3", "tokens",
-                     "1000000", "drift", "ramp", "drift_period", "2", "noise_rms", "0", NULL);
+  params = params_of("layers=1 experts=64 top_k=2 steps=3 tokens=1000000 drift=ramp "
+                     "drift_period=2 noise_rms=0");
   taken = take(&params, SEED);
   double middle[64];
   for (size_t e = 0; e < 64; e++) {
@@ -235,8 +234,8 @@ static double gini(const double *sorted, size_t n) {
 static void test_popularity(void) {
   enum { N = 16384 };
   mb_domains_params params =
-      params_of("layers", "1", "experts", "16384", "groups", "1", "steps", "1", "sigma", "0.7",
-                "sigma_spread", "0", "head_cap", "1e6", "correlation", "0.4", NULL);
+      params_of("layers=1 experts=16384 groups=1 steps=1 sigma=0.7 sigma_spread=0 "
+                "head_cap=1e6 correlation=0.4");
   sample taken = take(&params, SEED);
   static double logs[2][N];
   static double share[N];
@@ -259,9 +258,8 @@ static void test_popularity(void) {
 }
 
 static void test_spread_and_cap(void) {
-  mb_domains_params params =
-      params_of("layers", "40", "experts", "4096", "groups", "1", "steps", "1", "tokens", "1",
-                "sigma", "1", "sigma_spread", "0.4", "head_cap", "5", NULL);
+  mb_domains_params params = params_of("layers=40 experts=4096 groups=1 steps=1 tokens=1 sigma=1 "
+                                       "sigma_spread=0.4 head_cap=5");
   sample taken = take(&params, SEED);
   double sigma[40];
 
@@ -287,9 +285,8 @@ static void test_spread_and_cap(void) {
 static void test_noise(void) {
   enum { N = 4096, LAG = 8 };
   mb_domains_params params =
-      params_of("layers", "1", "experts", "4096", "groups", "1", "top_k", "8", "tokens", "16777216",
-                "steps", "17", "sigma", "0", "noise_rms", "0.3", "noise_autocorrelation", "0.65",
-                "noise_lag", "8", NULL);
+      params_of("layers=1 experts=4096 groups=1 top_k=8 tokens=16777216 steps=17 "
+                "sigma=0 noise_rms=0.3 noise_autocorrelation=0.65 noise_lag=8");
   sample taken = take(&params, SEED);
   static double logs[3][N];
 
@@ -309,9 +306,8 @@ static void test_noise(void) {
 /* The cut at 1 / top_k: an expert with a larger share is one that nearly every token picks. */
 static void test_hot_expert(void) {
   mb_domains_params params =
-      params_of("layers", "8", "experts", "8", "top_k", "4", "groups", "1", "tokens", "100000",
-                "sigma", "5", "sigma_spread", "0", "head_cap", "1e6", "drift", "none", "noise_rms",
-                "0", "steps", "1", NULL);
+      params_of("layers=8 experts=8 top_k=4 groups=1 tokens=100000 sigma=5 "
+                "sigma_spread=0 head_cap=1e6 drift=none noise_rms=0 steps=1");
   sample taken = take(&params, SEED);
   size_t n_hot = 0;
 
@@ -344,8 +340,7 @@ static uint32_t *in_chunks(const mb_domains_params *params, uint64_t seed, size_
 }
 
 static void test_deterministic(void) {
-  mb_domains_params params =
-      params_of("model", "gpt-oss-20b", "steps", "50", "tokens", "64", "drift_period", "20", NULL);
+  mb_domains_params params = params_of("model=gpt-oss-20b steps=50 tokens=64 drift_period=20");
   size_t size = (size_t)50 * 24 * 32 * sizeof(uint32_t);
   uint32_t *expected = in_chunks(&params, SEED, 50, 1);
   uint32_t *singly = in_chunks(&params, SEED, 1, 2);
@@ -369,8 +364,7 @@ static void test_deterministic(void) {
 
 /* Layers differ from each other, or a stream would be shared. */
 static void test_layers_differ(void) {
-  mb_domains_params params =
-      params_of("model", "gpt-oss-20b", "steps", "1", "sigma", "0", "noise_rms", "0", NULL);
+  mb_domains_params params = params_of("model=gpt-oss-20b steps=1 sigma=0 noise_rms=0");
   sample taken = take(&params, SEED);
 
   for (size_t l = 1; l < taken.info.n_layers; l++) {
@@ -387,13 +381,11 @@ static void check_refused(mb_domains_params params, mb_status status, const char
 }
 
 static void test_refusals(void) {
-  check_refused(params_of("top_k", "9", "experts", "8", NULL), MB_ERR_SHAPE,
+  check_refused(params_of("top_k=9 experts=8"), MB_ERR_SHAPE,
                 "top_k: 9 different experts, but experts is 8");
-  check_refused(params_of("groups", "3", NULL), MB_ERR_SHAPE,
-                "groups: 3 does not divide experts, 256");
-  check_refused(params_of("tokens", "16777216", "top_k", "200", NULL), MB_ERR_SHAPE,
-                "more than 2147483647 loads");
-  mb_domains_params params = params_of(NULL);
+  check_refused(params_of("groups=3"), MB_ERR_SHAPE, "groups: 3 does not divide experts, 256");
+  check_refused(params_of("tokens=16777216 top_k=200"), MB_ERR_SHAPE, "more than 2147483647 loads");
+  mb_domains_params params = params_of("");
   (void)strcpy(params.model, "gpt-5");
   check_refused(params, MB_ERR_PARAM, "no model 'gpt-5'");
 

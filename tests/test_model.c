@@ -28,7 +28,10 @@ static const published all[] = {
 static void test_published(void) {
   for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
     const mb_model *model = mb_model_find(all[i].name);
-    CU_ASSERT_PTR_NOT_NULL_FATAL(model);
+    CU_ASSERT_PTR_NOT_NULL(model);
+    if (model == NULL) {
+      continue;
+    }
     double expert = mb_model_expert_bytes(model, 16.0);
     double weights = expert / 2.0 * (double)model->n_experts * (double)model->n_layers;
     CU_ASSERT_DOUBLE_EQUAL(expert / MIB, all[i].expert_mib, 1e-9);
