@@ -27,7 +27,10 @@ static mb_domains_params params_of(const char *settings) {
   (void)snprintf(text, sizeof text, "%s", settings);
   for (char *key = strtok_r(text, " ", &rest); key != NULL; key = strtok_r(NULL, " ", &rest)) {
     char *value = strchr(key, '=');
-    CU_ASSERT_PTR_NOT_NULL_FATAL(value);
+    CU_ASSERT_PTR_NOT_NULL(value);
+    if (value == NULL) {
+      break;
+    }
     *value = '\0';
     CHECK_OK(mb_params_set(mb_generator_domains.params, key, value + 1, &params));
   }
