@@ -31,16 +31,25 @@ typedef struct deviation {
   uint64_t expected; /* loads that there should be in these steps */
 } deviation;
 
-/* How often a token counts in a layer, where that is the same whole number in every step. */
-#define PER_TOKEN_UNSEEN UINT64_C(0)
-#define PER_TOKEN_VARIES UINT64_MAX
+/* A whole number that may be the same in every step; else UNSTEADY. */
+typedef uint64_t steady;
+#define UNSEEN UINT64_C(0)
+#define UNSTEADY UINT64_MAX
+
+/* Step by step: n times d, where that is a whole number above 0. */
+static void follow(steady *seen, uint64_t n, uint64_t d) {
+  uint64_t value = d > 0 && n > 0 && n % d == 0 ? n / d : UNSTEADY;
+
+  *seen = *seen == UNSEEN || *seen == value ? value : UNSTEADY;
+}
 
 typedef struct layer_state {
   uint64_t sum; /* of the step at hand */
   uint32_t highest;
   uint64_t n_active;
   uint64_t n_active_total;
-  uint64_t per_token;
+  steady per_token; /* how often a token counts */
+  steady multiple;  /* of the smallest sum of a layer in the same step */
   deviation low, high, hot;
   size_t n_pairs, n_correlations;
   double drift_sum, noise_sum, similarity_sum, drift_max;
@@ -162,6 +171,17 @@ static uint64_t agreed_sum(const mb_trace_stats *stats) {
   return 2 * n_agree > n_with_load ? candidate : highest;
 }
 
+/* Of the layers with load; 0 unless it is that of whole tokens. */
+static uint64_t smallest_sum(const mb_trace_stats *stats) {
+  uint64_t smallest = UINT64_MAX;
+
+  for (size_t l = 0; l < stats->n_layers; l++) {
+    uint64_t sum = stats->state[l].sum;
+    smallest = sum > 0 && sum < smallest ? sum : smallest;
+  }
+  return smallest % stats->top_k == 0 ? smallest : 0;
+}
+
 /* Whether all layers with load have that sum. */
 static bool all_have(const mb_trace_stats *stats, uint64_t sum) {
   for (size_t l = 0; l < stats->n_layers; l++) {
@@ -172,8 +192,9 @@ static bool all_have(const mb_trace_stats *stats, uint64_t sum) {
   return true;
 }
 
-static void check_layer(mb_trace_stats *stats, layer_state *layer, size_t step, uint64_t expected) {
-  uint64_t counted = layer->sum * stats->top_k;
+static void check_layer(mb_trace_stats *stats, layer_state *layer, uint64_t expected,
+                        uint64_t smallest) {
+  size_t step = stats->summary.n_steps;
 
   if (layer->sum < expected) {
     note(&layer->low, step, expected - layer->sum, expected);
@@ -186,24 +207,21 @@ static void check_layer(mb_trace_stats *stats, layer_state *layer, size_t step, 
     note(&layer->hot, step, 0, 0);
   }
   if (expected > 0 || layer->sum > 0) {
-    uint64_t per_token =
-        expected > 0 && counted % expected == 0 ? counted / expected : PER_TOKEN_VARIES;
-    bool same = layer->per_token == PER_TOKEN_UNSEEN || layer->per_token == per_token;
-    /* A step without load counts as 0 times, which is no steady number either. */
-    layer->per_token = same && per_token != 0 ? per_token : PER_TOKEN_VARIES;
+    follow(&layer->per_token, layer->sum * stats->top_k, expected);
+    follow(&layer->multiple, layer->sum, smallest);
   }
 }
 
 static void check_step(mb_trace_stats *stats, const uint64_t *tokens) {
-  size_t step = stats->summary.n_steps;
+  uint64_t smallest = smallest_sum(stats);
   uint64_t agreed = agreed_sum(stats);
   uint64_t expected = tokens != NULL ? *tokens * stats->top_k : agreed;
 
   for (size_t l = 0; l < stats->n_layers; l++) {
-    check_layer(stats, &stats->state[l], step, expected);
+    check_layer(stats, &stats->state[l], expected, smallest);
   }
   if (tokens == NULL && agreed % stats->top_k != 0 && all_have(stats, agreed)) {
-    note(&stats->no_multiple, step, 0, 0);
+    note(&stats->no_multiple, stats->summary.n_steps, 0, 0);
   }
   if (agreed == 0) {
     stats->summary.n_empty_steps++;
@@ -296,29 +314,17 @@ void mb_trace_stats_add(mb_trace_stats *stats, size_t n, const uint32_t *load,
 
 /* --- the end */
 
-/* Without /tokens the agreed sum may itself be the one counted twice: where every layer is a whole
-   multiple of the smallest in every step, the smallest is what the others are measured by. */
-static void rescale_per_token(mb_trace_stats *stats) {
-  uint64_t smallest = PER_TOKEN_VARIES;
-
+/* Without /tokens the sum that most layers agree on may itself be the one counted twice: where
+   every layer is a steady multiple of the smallest, the smallest is what the others are measured
+   by. */
+static void measure_by_smallest(mb_trace_stats *stats) {
   for (size_t l = 0; l < stats->n_layers; l++) {
-    const layer_state *layer = &stats->state[l];
-    if (layer->n_active_total > 0) {
-      smallest = layer->per_token < smallest ? layer->per_token : smallest;
-    }
-  }
-  for (size_t l = 0; l < stats->n_layers; l++) {
-    const layer_state *layer = &stats->state[l];
-    if (layer->n_active_total > 0 &&
-        (layer->per_token == PER_TOKEN_VARIES || layer->per_token % smallest != 0)) {
+    if (stats->state[l].n_active_total > 0 && stats->state[l].multiple == UNSTEADY) {
       return;
     }
   }
   for (size_t l = 0; l < stats->n_layers; l++) {
-    layer_state *layer = &stats->state[l];
-    if (layer->n_active_total > 0) {
-      layer->per_token = layer->per_token / smallest * stats->top_k;
-    }
+    stats->state[l].per_token = stats->state[l].multiple * stats->top_k;
   }
 }
 
@@ -339,19 +345,19 @@ static void blame_layer(mb_trace_stats *stats, size_t l) {
   const layer_state *layer = &stats->state[l];
   size_t n_with_load = stats->summary.n_steps - stats->summary.n_empty_steps;
   deviation whole = {.n_steps = n_with_load};
-  bool steady = layer->per_token != PER_TOKEN_VARIES && layer->per_token != PER_TOKEN_UNSEEN;
+  bool same = layer->per_token != UNSTEADY;
 
   if (n_with_load == 0) {
     return;
   }
   if (layer->n_active_total == 0) {
     blame(stats, l, MB_TRACE_ZERO_LAYER, &whole, 0.0);
-  } else if (steady && layer->per_token % stats->top_k == 0 && layer->per_token > stats->top_k) {
+  } else if (same && layer->per_token % stats->top_k == 0 && layer->per_token > stats->top_k) {
     blame(stats, l, MB_TRACE_COUNTED_TWICE, &whole,
           (double)layer->per_token / (double)stats->top_k);
-  } else if (steady && layer->per_token != stats->top_k) {
+  } else if (same && layer->per_token != stats->top_k) {
     blame(stats, l, MB_TRACE_WRONG_TOP_K, &whole, (double)layer->per_token);
-  } else if (!steady) {
+  } else if (!same) {
     if (layer->high.n_steps > 0) {
       blame(stats, l, MB_TRACE_PADDING, &layer->high, 0.0);
     }
@@ -386,7 +392,7 @@ static double deviation_share(const mb_trace_stats *stats, mb_trace_fault_kind k
 
 static void gather_faults(mb_trace_stats *stats) {
   if (!stats->tokens_known) {
-    rescale_per_token(stats);
+    measure_by_smallest(stats);
   }
   for (size_t l = 0; l < stats->n_layers; l++) {
     blame_layer(stats, l);
