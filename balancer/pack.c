@@ -38,8 +38,9 @@ static mb_status check_items(size_t n_items, size_t n_packs, const double *weigh
   }
   for (size_t i = 0; i < n_items; i++) {
     if (!isfinite(weight[i]) || weight[i] < 0) {
-      return MB_FAIL(MB_ERR_RANGE, "item %zu weighs %g, but weights have to be finite and 0 or more",
-                     i, weight[i]);
+      return MB_FAIL(MB_ERR_RANGE,
+                     "item %zu weighs %g, but weights have to be finite and 0 or more", i,
+                     weight[i]);
     }
     sum += weight[i];
     if (sum > WEIGHT_SUM_MAX) {

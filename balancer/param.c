@@ -132,7 +132,8 @@ static mb_status set_int(const mb_param *param, const char *text, void *place) {
     return MB_OK;
   }
   if (!parse_int(text, &value) || (double)value < param->min || (double)value > param->max) {
-    return MB_FAIL(MB_ERR_PARAM, "%s is '%.64s', but has to be a whole number from %.15g to %.15g%s%s",
+    return MB_FAIL(MB_ERR_PARAM,
+                   "%s is '%.64s', but has to be a whole number from %.15g to %.15g%s%s",
                    param->key, text, param->min, param->max, param->word != NULL ? ", or " : "",
                    param->word != NULL ? param->word : "");
   }
@@ -214,7 +215,7 @@ static mb_status set_value(const mb_param *param, const char *text, void *place)
   case MB_PARAM_TEXT:
     return set_text(param, text, place);
   }
-  assert(!"a parameter of a type that there is not");
+  assert(false && "a parameter of a type that there is not");
   return MB_ERR_PARAM;
 }
 

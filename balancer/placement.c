@@ -106,7 +106,7 @@ int32_t mb_placement_moved_experts(const mb_shape *shape, const int32_t *before,
   }
   for (size_t gpu = 0; gpu < shape->n_gpus; gpu++) {
     const int32_t *old = before + gpu * slots_per_gpu;
-    const int32_t *new = after + gpu * slots_per_gpu;
+    const int32_t *new = after + gpu *slots_per_gpu;
     for (size_t p = 0; p < slots_per_gpu; p++) {
       last_gpu[old[p]] = (int32_t)gpu;
     }
