@@ -431,10 +431,10 @@ static void draw_shares(domains *self, size_t layer, gsl_rng *rng) {
 }
 
 static mb_status init_layer(domains *self, size_t layer, uint64_t seed) {
-  gsl_rng *rng = mb_stream_create(seed, "domains/popularity/%zu", layer);
+  gsl_rng *rng = mb_stream_create(seed, "domains/popularity", layer);
 
-  self->noise_rng[layer] = mb_stream_create(seed, "domains/noise/%zu", layer);
-  self->count_rng[layer] = mb_stream_create(seed, "domains/count/%zu", layer);
+  self->noise_rng[layer] = mb_stream_create(seed, "domains/noise", layer);
+  self->count_rng[layer] = mb_stream_create(seed, "domains/count", layer);
   if (rng == NULL || self->noise_rng[layer] == NULL || self->count_rng[layer] == NULL) {
     if (rng != NULL) {
       gsl_rng_free(rng);
