@@ -13,7 +13,7 @@ set ytics 0.25
 set format y "%.2f"
 set grid x
 set label 1 "step imbalance (max / mean GPU load)" center at graph 0.5, screen down(tall - 0.08)
-set ylabel "fraction of scored steps" offset 0.6,0
+set label 3 "fraction of scored steps" center rotate at screen across(0.08), graph 0.5
 
 # Markers at every tenth of the steps, those of each strategy a little further on.
 every_marker = (n_rows - 1) / 8

@@ -16,14 +16,12 @@ last = 0
 bin = 0
 scored_from = 0
 top = 1
-ids = ""
 stats table skip 1 using (bin = column(2) > bin ? column(2) : bin, last = column(1) + column(2), \
                           n_layers = column(4) + 1 > n_layers ? column(4) + 1 : n_layers, \
                           column(3) > 0 ? 0 : (scored_from = last)) nooutput
 stats table skip 1 using (column(3) > 0 && column(3) < column(2) ? (scored_from = column(1) + column(2) - column(3)) : 0) nooutput
 do for [i = 1 : n] {
-  stats table skip 1 using (column(3) > 0 ? column(column_of(i)) : NaN) nooutput
-  if (STATS_records > 0) { top = STATS_max > top ? STATS_max : top }
+  stats table skip 1 using (column(3) > 0 && column(column_of(i)) > top ? (top = column(column_of(i))) : 0) nooutput
 }
 top = top > 1.1 ? top : 1.1
 
@@ -37,7 +35,7 @@ set tics front
 set tmargin at screen down(0.04)
 set bmargin at screen down(tall - 0.76)
 set label 1 "step" center at graph 0.5, screen down(tall - 0.5)
-set ylabel "MoE layer" offset 0.2,0
+set label 3 "MoE layer" center rotate at screen across(0.08), graph 0.5
 set ytics scale 0.3 ()
 # Layers are labelled by their number in the model, the first, the middle and the last of each panel.
 array id[n_layers]
@@ -60,9 +58,20 @@ set palette defined (0 "#fde725", 1 "#c2df23", 2 "#86d549", 3 "#52c569", 4 "#2ab
                      6 "#25858e", 7 "#2d708e", 8 "#38588c", 9 "#433e85", 10 "#482173", 11 "#440154")
 set cbrange [1 : top]
 set logscale cb
-set cbtics scale 0.4 offset 0,tic_shift (1, 1.2, 1.5, 2, 3, 4, 6, 8, 12, 16, 24, 32, 64, 128)
-set colorbox horizontal user origin screen across(0.48), screen down(tall - 0.31) \
-  size screen across(width - 0.63), screen 0.07 / tall
+set cbtics scale 0.4 offset 0,tic_shift
+if (top < 1.5) { set cbtics (1, 1.02, 1.05, 1.1, 1.2, 1.3, 1.4) }
+if (top >= 1.5 && top < 6) { set cbtics (1, 1.2, 1.5, 2, 3, 4, 5) }
+if (top >= 6) { set cbtics (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024) }
+set colorbox horizontal user origin screen across(0.52), screen down(tall - 0.31) \
+  size screen across(width - 0.67), screen 0.07 / tall
 set label 2 "imbalance (max / mean GPU load)" center at graph 0.5, screen down(tall - 0.08)
 
-plot for [i = 1 : n] table skip 1 using (column(1) + bin / 2.0):(column(4) + base(i)):(column(column_of(i))) with image
+# An image needs two rows and two columns at least.
+if (n_layers > 1 && n_rows > n_layers) {
+  plot for [i = 1 : n] table skip 1 \
+    using (column(1) + bin / 2.0):(column(4) + base(i)):(column(column_of(i))) with image
+} else {
+  plot for [i = 1 : n] table skip 1 \
+    using (column(1) + column(2) / 2.0):(column(4) + base(i)):(column(2) / 2.0):(0.5):(column(column_of(i))) \
+    with boxxyerror fc palette fs solid noborder
+}

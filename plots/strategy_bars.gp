@@ -12,13 +12,13 @@ do for [i = 1 : n] { widest = text_width(label[i]) > widest ? text_width(label[i
 set lmargin at screen across(widest + 0.12 < width / 2 ? widest + 0.12 : width / 2)
 set bmargin at screen down(tall - 0.5)
 set yrange [n + 0.6 : 0.4]
-set ytics scale 0
+set ytics scale 0 ()
 do for [i = 1 : n] { set ytics add (label[i] i) }
 set border 1
 unset grid
 set grid x lt 1 lw 0.4 lc rgb "#E0E0E0" dt 1
-set label 1 "step imbalance (max / mean GPU load) over scored steps:\nmean, 5th to 95th percentile" \
-  center at screen 0.5, screen down(tall - 0.19)
+set label 1 "step imbalance (max / mean GPU load) over scored steps:" center at screen 0.5, screen down(tall - 0.2)
+set label 2 "mean, 5th to 95th percentile" center at screen 0.5, screen down(tall - 0.08)
 
 # Room for the means, written behind the whiskers.
 top = 1.0

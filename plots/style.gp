@@ -99,7 +99,7 @@ if (ending eq ".pdf") {
 } else { if (ending eq ".png") {
   font_scale = 300 / 96.0
   set terminal pngcairo noenhanced color size width * 300,tall * 300 font font(text) fontscale 1 \
-    linewidth 3 pointscale 3.1 dashlength 1.7 butt
+    linewidth 3 pointscale 3.1 dashlength 2.4 butt
 } else {
   exit message sprintf("%s: a figure's name ends in .pdf, .svg or .png", figure)
 } } }
@@ -112,7 +112,7 @@ set xtics offset 0,tic_shift
 set grid y lt 1 lw 0.4 lc rgb "#E0E0E0" dt 1
 set key off
 set style fill solid border
-set lmargin at screen across(0.48)
+set lmargin at screen across(0.52)
 set rmargin at screen across(width - 0.15)
 set tmargin at screen down(legend_height + 0.06)
 set bmargin at screen down(tall - 0.36)
