@@ -1,4 +1,5 @@
 /* tests/test_edges.c - shapes and loads at the edges; answers by hand, for both implementations. */
+#include <math.h>
 #include <omp.h>
 #include <stdint.h>
 
@@ -124,7 +125,8 @@ static double *random_load(const mb_shape *s, uint32_t seed) {
   double *load = test_alloc(s->n_layers * s->n_experts, sizeof *load);
 
   for (size_t x = 0; x < s->n_layers * s->n_experts; x++) {
-    load[x] = (double)(next_random(&seed) % 1000000 / (1 + next_random(&seed) % 999));
+    double tokens = next_random(&seed) % 1000000;
+    load[x] = floor(tokens / (1 + next_random(&seed) % 999));
   }
   return load;
 }
