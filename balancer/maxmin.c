@@ -1,0 +1,97 @@
+/* balancer/maxmin.c - swaps that relieve the heaviest pack.
+ *
+ *   A = the heaviest pack; over i in A, j in another pack B with d = w_i - w_j > 0:
+ *   gain = min(d, (S_A - S_B) - d): what A loses, or what it stays above B, whichever is less
+ *
+ * The best swap is made while it gains more than min_gain, at most max_rounds times.
+ * Complexity: O(n) a round, by the search of balancer/swap.h over the pairs that A is in.
+ */
+#include "balancer/options.h"
+#include "balancer/pack.h"
+#include "balancer/swap.h"
+
+static const mb_param maxmin_params[] = {
+    MB_OPTION_MAX_ROUNDS, MB_OPTION_MIN_GAIN("tokens"), MB_OPTION_REFERENCE_QUIRKS, {0}};
+
+static double maxmin_gain(double d, double delta) {
+  double rest = delta - d;
+
+  return d < rest ? d : rest;
+}
+
+static size_t find_heaviest(size_t n_packs, const double *pack_load) {
+  size_t heaviest = 0;
+
+  for (size_t pack = 1; pack < n_packs; pack++) {
+    if (pack_load[pack] > pack_load[heaviest]) {
+      heaviest = pack;
+    }
+  }
+  return heaviest;
+}
+
+static mb_swap find_swap(const mb_swap_lists *lists, const double *pack_load, double min_gain) {
+  size_t heaviest = find_heaviest(lists->n_packs, pack_load);
+  mb_swap best = {min_gain, 0, 0};
+
+  for (size_t pack = 0; pack < lists->n_packs; pack++) {
+    mb_swap swap = mb_swap_search(lists, pack_load, heaviest, pack, min_gain, maxmin_gain);
+    if (mb_swap_found(swap) && (!mb_swap_found(best) || mb_swap_better(swap, best))) {
+      best = swap;
+    }
+  }
+  return best;
+}
+
+/* Whether the loads, sorted descending, have become lexicographically smaller. All but two are as
+   they were, and what two sorted lists share does not decide between them. */
+static bool is_smaller(double a, double b, double before_a, double before_b) {
+  double high = a > b ? a : b;
+  double before_high = before_a > before_b ? before_a : before_b;
+
+  if (high != before_high) {
+    return high < before_high;
+  }
+  return (a > b ? b : a) < (before_a > before_b ? before_b : before_a);
+}
+
+/* Makes the swap; with unlimited rounds only if the loads do become smaller. The packings then
+   visited are all different, and they are finitely many: it ends. */
+static bool make_swap(mb_swap_lists *lists, mb_packing *packing, mb_swap swap, bool unlimited) {
+  const double *load = packing->pack_load;
+  int32_t a = packing->pack_of[swap.i];
+  int32_t b = packing->pack_of[swap.j];
+  double before_a = load[a];
+  double before_b = load[b];
+
+  mb_swap_make(lists, packing, swap.i, swap.j);
+  if (unlimited && !is_smaller(load[a], load[b], before_a, before_b)) {
+    mb_swap_make(lists, packing, swap.i, swap.j);
+    return false;
+  }
+  packing->swaps++;
+  return true;
+}
+
+static mb_status maxmin_refine(mb_packing *packing, const mb_balance_options *options) {
+  bool unlimited = options->max_rounds == MB_ROUNDS_UNLIMITED;
+  mb_swap_lists lists;
+
+  MB_TRY(mb_swap_lists_init(&lists, packing));
+  while (packing->rounds < options->max_rounds) {
+    packing->rounds++;
+    mb_swap swap = find_swap(&lists, packing->pack_load, options->min_gain);
+    if (!mb_swap_found(swap) || !make_swap(&lists, packing, swap, unlimited)) {
+      break;
+    }
+  }
+  mb_swap_lists_fini(&lists);
+  return MB_OK;
+}
+
+const mb_refinement_type mb_refinement_maxmin = {
+    .name = "maxmin",
+    .summary = "LPT, then swaps that relieve the heaviest GPU the most",
+    .params = maxmin_params,
+    .refine = maxmin_refine,
+};

@@ -1,0 +1,105 @@
+/* balancer/swap.c - the packs' sorted lists, and a swap made in them. */
+#include "balancer/swap.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* Where each run of equal weights begins: all that a search has to look at. */
+static void list_distinct(mb_swap_lists *lists, const double *weight, size_t pack) {
+  const int32_t *member = lists->member + pack * lists->pack_size;
+  int32_t *first = lists->first + pack * lists->pack_size;
+  double *distinct = lists->weight + pack * lists->pack_size;
+  size_t n = 0;
+
+  for (size_t x = 0; x < lists->pack_size; x++) {
+    double w = weight[member[x]];
+    if (n == 0 || w < distinct[n - 1]) {
+      first[n] = member[x];
+      distinct[n] = w;
+      n++;
+    }
+  }
+  lists->n_distinct[pack] = n;
+}
+
+static void list_members(mb_swap_lists *lists, const mb_packing *packing) {
+  size_t *filled = lists->n_distinct; /* counts members until the runs are known */
+
+  memset(filled, 0, lists->n_packs * sizeof *filled);
+  for (size_t t = 0; t < packing->n_items; t++) {
+    size_t pack = (size_t)packing->pack_of[t];
+    lists->member[pack * lists->pack_size + filled[pack]++] = (int32_t)t;
+  }
+  for (size_t pack = 0; pack < lists->n_packs; pack++) {
+    list_distinct(lists, packing->weight, pack);
+  }
+}
+
+mb_status mb_swap_lists_init(mb_swap_lists *lists, const mb_packing *packing) {
+  size_t n = packing->n_items;
+  size_t m = packing->n_packs;
+
+  *lists = (mb_swap_lists){.n_packs = m,
+                           .pack_size = n / m,
+                           .member = malloc(n * sizeof *lists->member),
+                           .first = malloc(n * sizeof *lists->first),
+                           .weight = malloc(n * sizeof *lists->weight),
+                           .n_distinct = malloc(m * sizeof *lists->n_distinct)};
+  if (lists->member == NULL || lists->first == NULL || lists->weight == NULL ||
+      lists->n_distinct == NULL) {
+    mb_swap_lists_fini(lists);
+    return MB_FAIL(MB_ERR_MEMORY, "no memory to refine a packing of %zu items", n);
+  }
+  list_members(lists, packing);
+  return MB_OK;
+}
+
+void mb_swap_lists_fini(mb_swap_lists *lists) {
+  free(lists->member);
+  free(lists->first);
+  free(lists->weight);
+  free(lists->n_distinct);
+  *lists = (mb_swap_lists){0};
+}
+
+/* Item `out` leaves a pack, `in` takes its place; the list stays in order. */
+static void replace_member(int32_t *member, size_t n, int32_t out, int32_t in) {
+  size_t at = 0;
+
+  while (member[at] != out) {
+    at++;
+  }
+  for (; at > 0 && member[at - 1] > in; at--) {
+    member[at] = member[at - 1];
+  }
+  for (; at + 1 < n && member[at + 1] < in; at++) {
+    member[at] = member[at + 1];
+  }
+  member[at] = in;
+}
+
+static double sum_pack(const mb_swap_lists *lists, const double *weight, size_t pack) {
+  const int32_t *member = lists->member + pack * lists->pack_size;
+  double sum = 0;
+
+  for (size_t x = 0; x < lists->pack_size; x++) {
+    sum += weight[member[x]];
+  }
+  return sum;
+}
+
+static void change_pack(mb_swap_lists *lists, mb_packing *packing, size_t pack, int32_t out,
+                        int32_t in) {
+  replace_member(lists->member + pack * lists->pack_size, lists->pack_size, out, in);
+  list_distinct(lists, packing->weight, pack);
+  packing->pack_of[in] = (int32_t)pack;
+  packing->pack_load[pack] = sum_pack(lists, packing->weight, pack);
+}
+
+void mb_swap_make(mb_swap_lists *lists, mb_packing *packing, int32_t i, int32_t j) {
+  size_t pack_i = (size_t)packing->pack_of[i];
+  size_t pack_j = (size_t)packing->pack_of[j];
+
+  change_pack(lists, packing, pack_i, i, j);
+  change_pack(lists, packing, pack_j, j, i);
+}

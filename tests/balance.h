@@ -1,0 +1,97 @@
+/* tests/balance.h - what the balancer's tests share: both implementations, placements, checks. */
+#ifndef MB_TESTS_BALANCE_H
+#define MB_TESTS_BALANCE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "balancer/naive/naive.h"
+#include "balancer/pack.h"
+#include "balancer/placement.h"
+#include "balancer/rebalance.h"
+#include "tests/test.h"
+
+/** One way to balance, refinements by name. */
+typedef struct balancer {
+  const char *name;
+  mb_status (*pack)(size_t n_items, size_t n_packs, const double *weight, const char *refinement,
+                    const mb_balance_options *options, int32_t *pack_index, int32_t *rank_in_pack,
+                    double *pack_load, mb_pack_stats *stats);
+  mb_status (*rebalance)(const mb_shape *shape, const double *load, const char *refinement,
+                         const mb_balance_options *options, mb_placement *placement);
+} balancer;
+
+static inline mb_status production_pack(size_t n_items, size_t n_packs, const double *weight,
+                                        const char *refinement, const mb_balance_options *options,
+                                        int32_t *pack_index, int32_t *rank_in_pack,
+                                        double *pack_load, mb_pack_stats *stats) {
+  return mb_pack(n_items, n_packs, weight, mb_refinement_find(refinement), options, pack_index,
+                 rank_in_pack, pack_load, stats);
+}
+
+static inline mb_status production_rebalance(const mb_shape *shape, const double *load,
+                                             const char *refinement,
+                                             const mb_balance_options *options,
+                                             mb_placement *placement) {
+  return mb_rebalance(shape, load, mb_refinement_find(refinement), options, placement);
+}
+
+/** What people use, and the twin that defines it; ended by an entry without a name. */
+static const balancer balancers[] = {
+    {"production", production_pack, production_rebalance},
+    {"naive", mb_naive_pack, mb_naive_rebalance},
+    {NULL, NULL, NULL},
+};
+
+/** malloc() that ends the test program rather than fail. */
+static inline void *test_alloc(size_t count, size_t size) {
+  void *memory = calloc(count > 0 ? count : 1, size);
+  if (memory == NULL) {
+    (void)fprintf(stderr, "no memory for %zu x %zu bytes\n", count, size);
+    exit(EXIT_FAILURE);
+  }
+  return memory;
+}
+
+/** Maps of all layers, filled with -7, which no answer contains. */
+static inline mb_placement placement_alloc(const mb_shape *s) {
+  size_t n_map = s->n_layers * s->n_slots;
+  size_t n_count = s->n_layers * s->n_experts;
+  size_t n_back = n_count * mb_shape_max_replicas(s);
+  mb_placement placement = {test_alloc(n_map, sizeof(int32_t)), test_alloc(n_back, sizeof(int32_t)),
+                            test_alloc(n_count, sizeof(int32_t))};
+  for (size_t x = 0; x < n_map; x++) {
+    placement.physical_to_logical_map[x] = -7;
+  }
+  for (size_t x = 0; x < n_back; x++) {
+    placement.logical_to_physical_map[x] = -7;
+  }
+  for (size_t x = 0; x < n_count; x++) {
+    placement.expert_count[x] = -7;
+  }
+  return placement;
+}
+
+static inline void placement_free(mb_placement *placement) {
+  free(placement->physical_to_logical_map);
+  free(placement->logical_to_physical_map);
+  free(placement->expert_count);
+}
+
+static inline bool placement_equal(const mb_shape *s, const mb_placement *a,
+                                   const mb_placement *b) {
+  size_t n_map = s->n_layers * s->n_slots;
+  size_t n_count = s->n_layers * s->n_experts;
+  size_t n_back = n_count * mb_shape_max_replicas(s);
+
+  return memcmp(a->physical_to_logical_map, b->physical_to_logical_map, n_map * sizeof(int32_t)) ==
+             0 &&
+         memcmp(a->logical_to_physical_map, b->logical_to_physical_map, n_back * sizeof(int32_t)) ==
+             0 &&
+         memcmp(a->expert_count, b->expert_count, n_count * sizeof(int32_t)) == 0;
+}
+
+#endif
