@@ -24,8 +24,9 @@ typedef struct mb_generator_type {
   const mb_param *params; /* required */
   size_t params_size;
   size_t state_size; /* bytes that the caller allocates, zeroed, before init */
-  /* Required. Fills `info`, whose texts and layer_ids are borrowed from the state or static; its
-     `source` says that the loads are synthetic, by what model, parameters and seed. */
+  /* Required. On failure the state owns nothing. Fills `info`, whose texts and layer_ids are
+     borrowed from the state or static; its `source` says that the loads are synthetic, by what
+     model, parameters and seed. */
   mb_status (*init)(void *state, const void *params, uint64_t seed, mb_trace_info *info);
   /* Required. The next n steps, [n,L,E]; the same whatever the n of each call and the threads. */
   mb_status (*next)(void *state, size_t n, uint32_t *load);
@@ -37,6 +38,13 @@ const mb_generator_type *mb_generator_find(const char *name);
 
 /** All generators in the order of generators.def, NULL-terminated. Static. */
 const mb_generator_type *const *mb_generators(void);
+
+/**
+ * What a generator's `source` says: that the loads are synthetic, and all parameters and the seed.
+ * Cut off at `size` bytes; 2048 are plenty. Returns `buffer`.
+ */
+char *mb_generator_describe(const mb_generator_type *type, const void *params, uint64_t seed,
+                            char *buffer, size_t size);
 
 /** A generator with its state. */
 typedef struct mb_generator mb_generator;

@@ -1,0 +1,78 @@
+/* tests/test_model.c - the model presets, against figures published independently of their shapes.
+ */
+#include "workloads/model.h"
+
+#include "tests/test.h"
+
+#define MIB 1048576.0
+
+typedef struct published {
+  const char *name;
+  double parameters; /* of the whole model, as its makers state them */
+  double expert_mib; /* one expert in BF16 */
+  size_t top_k, n_groups;
+} published;
+
+static const published all[] = {
+    {"deepseek-v3", 671e9, 84.0, 8, 8},
+    {"deepseek-v2-lite", 15.7e9, 16.5, 6, 1},
+    {"qwen3-235b-a22b", 235e9, 36.0, 8, 1},
+    {"qwen3-30b-a3b", 30.5e9, 9.0, 8, 1},
+    {"kimi-k2", 1.04e12, 84.0, 8, 1},
+    {"gpt-oss-20b", 20.9e9, 47.4609375, 4, 1},
+    {"gpt-oss-120b", 116.8e9, 47.4609375, 4, 1},
+    {"mixtral-8x7b", 46.7e9, 336.0, 2, 1},
+};
+
+/* Routed experts hold nearly all weights of such a model: a wrong layer or expert count shows. */
+static void test_published(void) {
+  for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+    const mb_model *model = mb_model_find(all[i].name);
+    CU_ASSERT_PTR_NOT_NULL(model);
+    if (model == NULL) {
+      continue;
+    }
+    double expert = mb_model_expert_bytes(model, 16.0);
+    double weights = expert / 2.0 * (double)model->n_experts * (double)model->n_layers;
+    CU_ASSERT_DOUBLE_EQUAL(expert / MIB, all[i].expert_mib, 1e-9);
+    CU_ASSERT(weights / all[i].parameters > 0.90);
+    CU_ASSERT(weights / all[i].parameters < 0.99);
+    CU_ASSERT_EQUAL(model->top_k, all[i].top_k);
+    CU_ASSERT_EQUAL(model->n_groups, all[i].n_groups);
+  }
+}
+
+static void test_list(void) {
+  size_t n = 0;
+
+  for (const mb_model *model = mb_models(); model->name != NULL; model++, n++) {
+    CU_ASSERT_PTR_EQUAL(mb_model_find(model->name), model);
+    CU_ASSERT_EQUAL(model->n_experts % model->n_groups, 0);
+    CU_ASSERT(model->top_k >= 1 && model->top_k <= model->n_experts);
+    CU_ASSERT(model->n_layers >= 1);
+    CU_ASSERT(strlen(model->title) > 0 && strlen(model->source) > 0);
+  }
+  CU_ASSERT_EQUAL(n, sizeof all / sizeof *all);
+  CU_ASSERT_PTR_NULL(mb_model_find("deepseek"));
+  CU_ASSERT_PTR_NULL(mb_model_find(""));
+}
+
+static void test_bits(void) {
+  const mb_model *model = mb_model_find("deepseek-v3");
+
+  CU_ASSERT_PTR_NOT_NULL_FATAL(model);
+  CU_ASSERT_EQUAL(mb_model_expert_bytes(model, 8.0), 42.0 * MIB);
+  CU_ASSERT_EQUAL(mb_model_expert_bytes(model, 4.5), 23.625 * MIB);
+  CU_ASSERT_EQUAL(model->first_layer, 3);
+  CU_ASSERT_EQUAL(model->first_layer + model->n_layers, 61);
+}
+
+int main(void) {
+  CU_TestInfo tests[] = {
+      {"weights add up to the published size", test_published},
+      {"the list is complete and consistent", test_list},
+      {"bytes follow the bits of a weight", test_bits},
+      CU_TEST_INFO_NULL,
+  };
+  return run_suite("model", tests);
+}

@@ -1,0 +1,26 @@
+/* workloads/model.c */
+#include "workloads/model.h"
+
+#include <string.h>
+
+const mb_model *mb_models(void) {
+#define MB_MODEL(...) {__VA_ARGS__},
+  static const mb_model models[] = {
+#include "workloads/models.def"
+      {.name = NULL}};
+#undef MB_MODEL
+  return models;
+}
+
+const mb_model *mb_model_find(const char *name) {
+  for (const mb_model *model = mb_models(); model->name != NULL; model++) {
+    if (strcmp(model->name, name) == 0) {
+      return model;
+    }
+  }
+  return NULL;
+}
+
+double mb_model_expert_bytes(const mb_model *model, double bits) {
+  return 3.0 * (double)model->hidden * (double)model->intermediate * bits / 8.0;
+}
