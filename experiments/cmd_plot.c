@@ -1,0 +1,249 @@
+/* experiments/cmd_plot.c - `moebal plot`: results to tables, tables to figures. */
+#include <argp.h>
+#include <errno.h>
+#include <limits.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "experiments/command.h"
+#include "experiments/figure.h"
+#include "experiments/gnuplot.h"
+
+static const char *const formats[] = {"pdf", "svg", "png"};
+
+enum {
+  N_FORMATS = sizeof formats / sizeof *formats,
+  FIGURES_MAX = 64,
+};
+
+typedef struct plot_arguments {
+  const char *results;
+  const char *run;
+  const char *folder;
+  bool format[N_FORMATS];
+  size_t n_figures;
+  const mb_figure *figures[FIGURES_MAX];
+} plot_arguments;
+
+/* --- the command line --- */
+
+static bool add_format(plot_arguments *arguments, const char *name, size_t length) {
+  for (size_t i = 0; i < N_FORMATS; i++) {
+    if (strlen(formats[i]) == length && strncmp(formats[i], name, length) == 0) {
+      arguments->format[i] = true;
+      return true;
+    }
+  }
+  return false;
+}
+
+static void parse_formats(plot_arguments *arguments, const char *list, struct argp_state *state) {
+  for (const char *name = list;; name++) {
+    size_t length = strcspn(name, ",");
+    if (!add_format(arguments, name, length)) {
+      argp_error(state,
+                 "there is no format '%.*s'; --format takes pdf, svg and png, "
+                 "separated by commas",
+                 (int)length, name);
+    }
+    name += length;
+    if (*name == '\0') {
+      return;
+    }
+  }
+}
+
+static void parse_figure(plot_arguments *arguments, const char *name, struct argp_state *state) {
+  const mb_figure *figure = mb_figure_find(name);
+
+  if (figure == NULL) {
+    argp_error(state, "there is no figure '%s'; `moebal list figures` lists them", name);
+    return;
+  }
+  for (size_t i = 0; i < arguments->n_figures; i++) {
+    if (arguments->figures[i] == figure) {
+      return;
+    }
+  }
+  if (arguments->n_figures < FIGURES_MAX) {
+    arguments->figures[arguments->n_figures++] = figure;
+  }
+}
+
+/* What was not given: pdf, all figures. */
+static void set_defaults(plot_arguments *arguments) {
+  bool some = false;
+
+  for (size_t i = 0; i < N_FORMATS; i++) {
+    some = some || arguments->format[i];
+  }
+  arguments->format[0] = arguments->format[0] || !some;
+  if (arguments->n_figures == 0) {
+    for (const mb_figure *const *figure = mb_figures();
+         *figure != NULL && arguments->n_figures < FIGURES_MAX; figure++) {
+      arguments->figures[arguments->n_figures++] = *figure;
+    }
+  }
+}
+
+static error_t parse(int key, char *value, struct argp_state *state) {
+  plot_arguments *arguments = state->input;
+
+  switch (key) {
+  case 'o':
+    arguments->folder = value;
+    return 0;
+  case 'f':
+    parse_formats(arguments, value, state);
+    return 0;
+  case 'F':
+    parse_figure(arguments, value, state);
+    return 0;
+  case 'r':
+    arguments->run = value;
+    return 0;
+  case ARGP_KEY_ARG:
+    if (arguments->results != NULL) {
+      argp_error(state, "one results file at a time; '%s' is a second one", value);
+    }
+    arguments->results = value;
+    return 0;
+  case ARGP_KEY_NO_ARGS:
+    argp_error(state, "RESULTS.h5 is missing: a file that `moebal run` has written");
+    return 0;
+  case ARGP_KEY_END:
+    set_defaults(arguments);
+    return 0;
+  default:
+    return ARGP_ERR_UNKNOWN;
+  }
+}
+
+/* --- the work --- */
+
+/* The folder's path: as given, or the results file's without its ".h5". */
+static mb_status choose_folder(const plot_arguments *arguments, char folder[PATH_MAX]) {
+  const char *path = arguments->folder != NULL ? arguments->folder : arguments->results;
+  size_t length = strlen(path);
+  bool ours = arguments->folder == NULL;
+  bool h5 = length > 3 && path[length - 4] != '/' && strcmp(path + length - 3, ".h5") == 0;
+
+  if (length == 0 || length >= PATH_MAX - 16) {
+    return MB_FAIL(MB_ERR_IO, "'%s' is no path for a folder", path);
+  }
+  (void)snprintf(folder, PATH_MAX, "%.*s%s", (int)(ours && h5 ? length - 3 : length), path,
+                 ours && !h5 ? ".figures" : "");
+  return MB_OK;
+}
+
+static mb_status make_folder(const char *folder) {
+  struct stat there;
+
+  if (mkdir(folder, 0777) == 0 || (stat(folder, &there) == 0 && S_ISDIR(there.st_mode))) {
+    return MB_OK;
+  }
+  return MB_FAIL(MB_ERR_IO, "folder %s cannot be made: %s", folder, strerror(errno));
+}
+
+static mb_status join(char path[PATH_MAX], const char *folder, const char *name,
+                      const char *ending) {
+  int length = snprintf(path, PATH_MAX, "%s/%s.%s", folder, name, ending);
+
+  return length > 0 && length < PATH_MAX
+             ? MB_OK
+             : MB_FAIL(MB_ERR_IO, "%s: too long a path for %s.%s", folder, name, ending);
+}
+
+static mb_status write_table(const mb_results *results, const mb_figure *figure,
+                             const char *folder) {
+  char path[PATH_MAX];
+  mb_table *table = NULL;
+
+  MB_TRY(join(path, folder, figure->name, "tsv"));
+  MB_TRY(mb_table_create(path, &table));
+  mb_status status = figure->tabulate(results, table);
+  if (status != MB_OK) {
+    mb_table_discard(table);
+    return status;
+  }
+  MB_TRY(mb_table_finish(table));
+  (void)printf("%s\n", path);
+  return MB_OK;
+}
+
+static mb_status write_tables(const plot_arguments *arguments, const char *folder) {
+  mb_results *results = NULL;
+  mb_status status = MB_OK;
+
+  MB_TRY(mb_results_open(arguments->results, arguments->run, &results));
+  status = make_folder(folder);
+  for (size_t i = 0; status == MB_OK && i < arguments->n_figures; i++) {
+    status = write_table(results, arguments->figures[i], folder);
+  }
+  mb_results_destroy(results);
+  return status;
+}
+
+static mb_status draw_figure(const plot_arguments *arguments, const char *scripts,
+                             const char *folder, const char *name) {
+  char script[PATH_MAX];
+  char table[PATH_MAX];
+  char figure[PATH_MAX];
+
+  MB_TRY(join(script, scripts, name, "gp"));
+  MB_TRY(join(table, folder, name, "tsv"));
+  for (size_t i = 0; i < N_FORMATS; i++) {
+    if (arguments->format[i]) {
+      MB_TRY(join(figure, folder, name, formats[i]));
+      MB_TRY(mb_gnuplot_draw(script, table, figure));
+      (void)printf("%s\n", figure);
+    }
+  }
+  return MB_OK;
+}
+
+static mb_status plot(const plot_arguments *arguments) {
+  char folder[PATH_MAX];
+  char scripts[PATH_MAX];
+
+  MB_TRY(choose_folder(arguments, folder));
+  MB_TRY(write_tables(arguments, folder));
+  MB_TRY(mb_gnuplot_scripts(sizeof scripts, scripts));
+  for (size_t i = 0; i < arguments->n_figures; i++) {
+    mb_status status = draw_figure(arguments, scripts, folder, arguments->figures[i]->name);
+    if (status == MB_ERR_UNSUPPORTED) {
+      return MB_FAIL(status, "tables are in %s, but no figure is: %s", folder, mb_error_message());
+    }
+    MB_TRY(status);
+  }
+  return MB_OK;
+}
+
+static int run_plot(int argc, char **argv) {
+  static const struct argp_option options[] = {
+      {"output", 'o', "DIR", 0, "where tables and figures go (RESULTS.h5 without its .h5)", 0},
+      {"format", 'f', "LIST", 0, "pdf, svg, png, separated by commas (pdf)", 0},
+      {"figure", 'F', "NAME", 0, "this figure; may be repeated (all of `moebal list figures`)", 0},
+      {"run", 'r', "NAME", 0, "which run, where the file has several", 0},
+      {0}};
+  static const struct argp argp = {
+      .options = options,
+      .parser = parse,
+      .args_doc = "RESULTS.h5",
+      .doc = "Writes the tables behind the figures (tab-separated, one header row) and draws them "
+             "with gnuplot. Prints the path of every file it has written.",
+  };
+  plot_arguments arguments = {.results = NULL};
+
+  (void)argp_parse(&argp, argc, argv, 0, NULL, &arguments);
+  return plot(&arguments) == MB_OK ? MB_EXIT_OK : mb_command_failed();
+}
+
+const mb_command mb_command_plot = {
+    .name = "plot",
+    .summary = "draw the figures of a results file",
+    .run = run_plot,
+};

@@ -1,0 +1,64 @@
+/* experiments/results_read.h - reads moebal-results files, version 1 (HDF5), with suspicion. */
+#ifndef MB_EXPERIMENTS_RESULTS_READ_H
+#define MB_EXPERIMENTS_RESULTS_READ_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "balancer/status.h"
+
+/** What a run says of itself. All belongs to the mb_results it came from. */
+typedef struct mb_results_run {
+  const char *name;
+  size_t n_steps;            /* T >= 1 */
+  size_t n_layers;           /* L >= 1 */
+  size_t summary_from;       /* summaries cover the steps >= this one; < T */
+  const int32_t *layer_ids;  /* [L] the layers' numbers in the model */
+  size_t n_strategies;       /* >= 1 */
+  const char *const *labels; /* [n_strategies] in the run's order, each [a-z0-9_.-]+ */
+} mb_results_run;
+
+/** One run of an open results file. Not for use by two threads at once. */
+typedef struct mb_results mb_results;
+
+/**
+ * Opens a results file and one of its runs, and checks format, version, and the types and shapes of
+ * the run's attributes and of the datasets that the functions below read.
+ *
+ * @param run     the run's name; NULL: the file's only run.
+ * @param results Transferred: mb_results_destroy() it. Written only on MB_OK.
+ * @return MB_OK; MB_ERR_IO (no such file, no permission); MB_ERR_FORMAT naming file and object and
+ *         what would be right; MB_ERR_UNSUPPORTED for a higher version; MB_ERR_PARAM naming the
+ *         runs there are, where `run` is none of them or has to be given; MB_ERR_MEMORY.
+ */
+MB_NODISCARD mb_status mb_results_open(const char *path, const char *run, mb_results **results);
+void mb_results_destroy(mb_results *results); /* NULL is fine */
+
+/** Borrowed: lives as long as the results. */
+const mb_results_run *mb_results_get_run(const mb_results *results);
+
+/**
+ * Reads a strategy's step_imbalance. Every value is NaN (a step without load) or finite and at
+ * least 1, but for rounding; anything else is MB_ERR_FORMAT naming the step.
+ * @param step_imbalance [T] caller-owned; contents unspecified on failure.
+ */
+MB_NODISCARD mb_status mb_results_read_step_imbalance(const mb_results *results, size_t strategy,
+                                                      double *step_imbalance);
+
+/**
+ * Reads steps [first, first + n) of a strategy's imbalance, checked likewise.
+ * @param imbalance [n,L] caller-owned; contents unspecified on failure.
+ */
+MB_NODISCARD mb_status mb_results_read_imbalance(const mb_results *results, size_t strategy,
+                                                 size_t first, size_t n, float *imbalance);
+
+/**
+ * Reads when a strategy's plans took effect.
+ * @param n_plans     K. Written only on MB_OK.
+ * @param effect_step [K,L] each in 0..T-1, or -1 where the plan left the layer as it was.
+ *                    Transferred: free() it. NULL where K is 0. Written only on MB_OK.
+ */
+MB_NODISCARD mb_status mb_results_read_effect_steps(const mb_results *results, size_t strategy,
+                                                    size_t *n_plans, int64_t **effect_step);
+
+#endif
