@@ -65,7 +65,7 @@ const mb_param *mb_config_values(void) {
        .unit = "1",
        .initial = "1",
        .min = 0,
-       .max = 9007199254740992.0,
+       .max = 1e15,
        .help = "of everything random: the same seed gives the same loads",
        .offset = offsetof(mb_config, seed)},
       {.key = "output",
