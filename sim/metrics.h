@@ -43,6 +43,12 @@ void mb_metrics_layer(const mb_shape *shape, const double *slot_load, mb_layer_s
  */
 double mb_quantile_sorted(size_t n, const double *sorted, double q);
 
+/**
+ * The same quantile of n values of which only the largest are at hand.
+ * @param top [n_top] the largest n_top of the n values, ascending; n - n_top <= q (n - 1).
+ */
+double mb_quantile_top(size_t n, size_t n_top, const double *top, double q);
+
 #ifdef __cplusplus
 }
 #endif

@@ -1,0 +1,85 @@
+/* sim/lane.h - one strategy in a replay: its placement in force, its plan in flight, its scores. */
+#ifndef MB_SIM_LANE_H
+#define MB_SIM_LANE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "balancer/planner.h"
+#include "balancer/status.h"
+#include "sim/replay.h"
+#include "sim/score.h"
+#include "sim/tally.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** A plan from when it is made until it has taken effect everywhere. */
+typedef struct mb_flight {
+  bool flying;
+  size_t n_plans; /* plans recorded so far: the number of this one */
+  size_t step;    /* when it was made */
+  double planner_seconds;
+  bool *replaced;                   /* [L] */
+  int32_t *physical_to_logical_map; /* [L,P] as it will be everywhere */
+  int64_t *effect_step;             /* [L] -1: kept */
+  int32_t *duplicate_slots;         /* [L] */
+  int32_t *moved_experts;           /* [L] */
+  float *node_imbalance;            /* [L]; NULL unless hierarchical */
+} mb_flight;
+
+typedef struct mb_lane {
+  mb_shape shape;
+  mb_replay_role role;
+  const char *label;
+  size_t index;        /* its number among the strategies */
+  mb_planner *planner; /* NULL for MB_REPLAY_NONE */
+
+  mb_score_layer *layer; /* [L] the placement in force; its arrays are rows of these: */
+  int32_t *physical_to_logical_map, *expert_count, *replicated;
+
+  mb_flight flight;
+  double *since_max, *since_mean; /* [L] load_max and load_mean since the last plan took effect */
+  double *imbalance;              /* [L] scratch: their ratio */
+  int32_t *count;                 /* [E] scratch */
+  mb_tally tally;
+} mb_lane;
+
+/** A lane under the linear placement. @return MB_OK, MB_ERR_MEMORY, or why there is no planner. */
+MB_NODISCARD mb_status mb_lane_init(mb_lane *lane, const mb_replay_config *config, size_t index,
+                                    size_t n_steps);
+void mb_lane_fini(mb_lane *lane); /* of zeroes is fine */
+
+/** Slices of the window that the planner wants; 1 without a planner. */
+size_t mb_lane_n_slices(const mb_lane *lane);
+
+/**
+ * Makes a plan at `step`, to take effect at step + delay; skips and counts it where the last one is
+ * still in flight. mb_lane_land() must have been called for this step, and again afterwards.
+ *
+ * @param n_window_steps steps that the loads cover.
+ * @param load           [S,L,E] the loads planned for. Borrowed.
+ */
+MB_NODISCARD mb_status mb_lane_plan(mb_lane *lane, size_t step, size_t delay, size_t n_window_steps,
+                                    const double *load);
+
+/**
+ * Lets the layers whose effect step is `step` take effect. Once they all have, the plan goes to the
+ * sink.
+ */
+MB_NODISCARD mb_status mb_lane_land(mb_lane *lane, size_t step, const mb_replay_sink *sink);
+
+/** The first step after `step` at which a layer takes effect; SIZE_MAX: none is in flight. */
+size_t mb_lane_next_effect(const mb_lane *lane, size_t step);
+
+/** Takes in the scores [L] of a step; fills a row of what the sink gets, as mb_tally_step(). */
+void mb_lane_step(mb_lane *lane, size_t step, const mb_layer_score *score, double *step_imbalance,
+                  float *imbalance, int32_t *active_experts);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

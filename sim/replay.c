@@ -1,0 +1,379 @@
+/* sim/replay.c */
+#include "sim/replay.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "sim/history.h"
+#include "sim/lane.h"
+#include "sim/score.h"
+
+/* What is read, and what is scored before the sink hears of it, stays below these many bytes. */
+enum { READ_BYTES = 16 << 20, SCORE_BYTES = 1 << 20 };
+
+typedef struct replay {
+  const mb_replay_config *config;
+  const mb_replay_sink *sink;
+  mb_source *source;
+  size_t n_steps;
+  size_t window; /* the config's, but not beyond the trace */
+
+  mb_history history;
+  mb_window recent; /* the last `window` steps before the plans that are due, added up */
+  mb_window other;  /* a slice of them, or what hindsight looks at */
+  double *load;     /* [S,L,E] what a planner gets; S is the most that one wants */
+  mb_lane *lanes;   /* [n_strategies] */
+
+  /* The scores that the sink has not had yet: steps [first, first + n_rows), for each lane
+     [max_rows] rows. */
+  size_t first, n_rows, max_rows;
+  mb_layer_score *score;   /* [n_strategies,max_rows,L] */
+  double *step_imbalance;  /* [n_strategies,max_rows] */
+  float *imbalance;        /* [n_strategies,max_rows,L] */
+  int32_t *active_experts; /* [n_strategies,max_rows,L] */
+  double *share;           /* [L,E] scratch: a row for each layer, whichever thread has it */
+} replay;
+
+static size_t smaller(size_t a, size_t b) {
+  return a < b ? a : b;
+}
+
+/* How many rows of so many bytes fit, at least one. */
+static size_t rows_within(size_t bytes, size_t row_bytes) {
+  return row_bytes < bytes ? bytes / row_bytes : 1;
+}
+
+static mb_status check_strategies(const mb_replay_config *config) {
+  if (config->n_strategies == 0) {
+    return MB_FAIL(MB_ERR_PARAM, "a replay of 0 strategies: it needs at least 1");
+  }
+  for (size_t i = 0; i < config->n_strategies; i++) {
+    const mb_replay_strategy *one = &config->strategies[i];
+    if (one->label == NULL || one->label[0] == '\0') {
+      return MB_FAIL(MB_ERR_PARAM, "strategy %zu has no label: each needs one of its own", i);
+    }
+    if (one->role != MB_REPLAY_NONE && one->strategy == NULL) {
+      return MB_FAIL(MB_ERR_PARAM,
+                     "strategy %s (%zu) says not how to plan: only a reference "
+                     "without plans may do without",
+                     one->label, i);
+    }
+    for (size_t j = 0; j < i; j++) {
+      if (strcmp(one->label, config->strategies[j].label) == 0) {
+        return MB_FAIL(MB_ERR_PARAM,
+                       "strategies %zu and %zu are both called %s: labels must differ", j, i,
+                       one->label);
+      }
+    }
+  }
+  return MB_OK;
+}
+
+mb_status mb_replay_check(const mb_replay_config *config, const mb_trace_info *info) {
+  const mb_shape *shape = &config->shape;
+
+  MB_TRY(mb_shape_check(shape));
+  if (shape->n_layers != info->n_layers) {
+    return MB_FAIL(MB_ERR_SHAPE, "%zu layers, but the loads are of %zu: they must be the same",
+                   shape->n_layers, info->n_layers);
+  }
+  if (shape->n_experts != info->n_experts) {
+    return MB_FAIL(MB_ERR_SHAPE, "%zu experts, but the loads are of %zu: they must be the same",
+                   shape->n_experts, info->n_experts);
+  }
+  if (config->interval == 0) {
+    return MB_FAIL(MB_ERR_PARAM, "interval 0: it must be at least 1 step");
+  }
+  if (config->window == 0) {
+    return MB_FAIL(MB_ERR_PARAM, "window 0: it must be at least 1 step");
+  }
+  if (config->delay >= config->interval) {
+    return MB_FAIL(MB_ERR_PARAM, "delay %zu with interval %zu: it must be less than the interval",
+                   config->delay, config->interval);
+  }
+  if (config->summary_from >= info->n_steps) {
+    return MB_FAIL(MB_ERR_PARAM,
+                   "summary.from %zu, but the loads have %zu steps: it must be less (interval plus "
+                   "delay, where it is not given)",
+                   config->summary_from, info->n_steps);
+  }
+  return check_strategies(config);
+}
+
+static mb_status allocate_rows(replay *r) {
+  const mb_shape *shape = &r->config->shape;
+  size_t n_strategies = r->config->n_strategies;
+  size_t row_bytes = n_strategies * shape->n_layers *
+                     (sizeof *r->score + sizeof *r->imbalance + sizeof *r->active_experts);
+
+  r->max_rows = smaller(r->n_steps, rows_within(SCORE_BYTES, row_bytes));
+  size_t rows = n_strategies * r->max_rows;
+  r->score = calloc(rows * shape->n_layers, sizeof *r->score);
+  r->step_imbalance = calloc(rows, sizeof *r->step_imbalance);
+  r->imbalance = calloc(rows * shape->n_layers, sizeof *r->imbalance);
+  r->active_experts = calloc(rows * shape->n_layers, sizeof *r->active_experts);
+  if (r->score == NULL || r->step_imbalance == NULL || r->imbalance == NULL ||
+      r->active_experts == NULL) {
+    return MB_FAIL(MB_ERR_MEMORY, "out of memory: scores of %zu strategies and %zu layers",
+                   n_strategies, shape->n_layers);
+  }
+  return MB_OK;
+}
+
+static mb_status allocate_loads(replay *r) {
+  const mb_shape *shape = &r->config->shape;
+  size_t row = shape->n_layers * shape->n_experts;
+  size_t n_slices = 1;
+
+  for (size_t i = 0; i < r->config->n_strategies; i++) {
+    size_t wanted = mb_lane_n_slices(&r->lanes[i]);
+    n_slices = wanted > n_slices ? wanted : n_slices;
+  }
+  r->recent.sum = calloc(row, sizeof *r->recent.sum);
+  r->other.sum = calloc(row, sizeof *r->other.sum);
+  r->share = calloc(row, sizeof *r->share);
+  r->load = n_slices <= SIZE_MAX / row ? calloc(n_slices * row, sizeof *r->load) : NULL;
+  if (r->recent.sum == NULL || r->other.sum == NULL || r->share == NULL || r->load == NULL) {
+    return MB_FAIL(MB_ERR_MEMORY,
+                   "out of memory: %zu slices of the loads of %zu layers of %zu experts", n_slices,
+                   shape->n_layers, shape->n_experts);
+  }
+  return MB_OK;
+}
+
+static mb_status replay_start(replay *r) {
+  const mb_replay_config *config = r->config;
+  size_t interval = smaller(config->interval, r->n_steps);
+  size_t kept = r->window <= r->n_steps - interval ? r->window + interval : r->n_steps;
+
+  r->lanes = calloc(config->n_strategies, sizeof *r->lanes);
+  if (r->lanes == NULL) {
+    return MB_FAIL(MB_ERR_MEMORY, "out of memory: %zu strategies", config->n_strategies);
+  }
+  for (size_t i = 0; i < config->n_strategies; i++) {
+    MB_TRY(mb_lane_init(&r->lanes[i], config, i, r->n_steps));
+  }
+  MB_TRY(mb_history_init(&r->history, config->shape.n_layers, config->shape.n_experts, kept));
+  MB_TRY(allocate_loads(r));
+  return allocate_rows(r);
+}
+
+static void replay_fini(replay *r) {
+  for (size_t i = 0; i < r->config->n_strategies && r->lanes != NULL; i++) {
+    mb_lane_fini(&r->lanes[i]);
+  }
+  free(r->lanes);
+  mb_history_fini(&r->history);
+  free(r->recent.sum);
+  free(r->other.sum);
+  free(r->load);
+  free(r->share);
+  free(r->score);
+  free(r->step_imbalance);
+  free(r->imbalance);
+  free(r->active_experts);
+}
+
+static mb_status report_progress(const replay *r, size_t n_steps_done) {
+  return r->sink->progress != NULL ? r->sink->progress(r->sink->context, n_steps_done) : MB_OK;
+}
+
+/* Reads on to step `end`, in pieces, so that whoever watches can stop it. */
+static mb_status read_until(replay *r, size_t end) {
+  size_t start = r->history.n_read;
+  size_t row_bytes = r->history.n_layers * r->history.n_experts * sizeof *r->history.load;
+
+  while (r->history.n_read < end) {
+    size_t piece = smaller(end - r->history.n_read, rows_within(READ_BYTES, row_bytes));
+    MB_TRY(mb_history_read(&r->history, r->source, piece));
+    if (r->history.n_read < end) {
+      MB_TRY(report_progress(r, start));
+    }
+  }
+  return MB_OK;
+}
+
+/* Steps [first, end) as slices as equal as possible, oldest first, into r->load. */
+static void fill_load(replay *r, size_t first, size_t end, size_t n_slices) {
+  size_t row = r->history.n_layers * r->history.n_experts;
+  size_t n = end - first;
+
+  if (n_slices == 1 && r->recent.first == first && r->recent.end == end) {
+    mb_window_load(&r->recent, &r->history, r->load);
+    return;
+  }
+  for (size_t s = 0; s < n_slices; s++) {
+    mb_window_set(&r->other, &r->history, first + s * n / n_slices, first + (s + 1) * n / n_slices);
+    mb_window_load(&r->other, &r->history, r->load + s * row);
+  }
+}
+
+/* The plan that falls due at t, with the steps [t, end) at hand. */
+static mb_status plan_lane(replay *r, mb_lane *lane, size_t t, size_t end) {
+  size_t first = t - smaller(t, r->window);
+  size_t delay = r->config->delay;
+
+  switch (lane->role) {
+  case MB_REPLAY_NONE:
+    return MB_OK;
+  case MB_REPLAY_HINDSIGHT:
+    fill_load(r, t, end, mb_lane_n_slices(lane));
+    return mb_lane_plan(lane, t, 0, end - t, r->load);
+  case MB_REPLAY_ONLINE:
+    if (t == 0 || delay >= r->n_steps - t) {
+      return MB_OK; /* nothing seen yet, or it would take effect after the end */
+    }
+    fill_load(r, first, t, mb_lane_n_slices(lane));
+    return mb_lane_plan(lane, t, delay, t - first, r->load);
+  }
+  return MB_OK;
+}
+
+static mb_status land_all(replay *r, size_t t) {
+  for (size_t i = 0; i < r->config->n_strategies; i++) {
+    MB_TRY(mb_lane_land(&r->lanes[i], t, r->sink));
+  }
+  return MB_OK;
+}
+
+static mb_status plan_all(replay *r, size_t t, size_t end) {
+  for (size_t i = 0; i < r->config->n_strategies; i++) {
+    MB_TRY(plan_lane(r, &r->lanes[i], t, end));
+    MB_TRY(report_progress(r, t));
+  }
+  return MB_OK;
+}
+
+/* Gives the sink the rows gathered so far. */
+static mb_status flush_rows(replay *r) {
+  size_t n_layers = r->config->shape.n_layers;
+
+  for (size_t i = 0; i < r->config->n_strategies && r->n_rows > 0; i++) {
+    size_t row = i * r->max_rows;
+    MB_TRY(r->sink->steps(r->sink->context, i, r->first, r->n_rows, r->step_imbalance + row,
+                          r->imbalance + row * n_layers, r->active_experts + row * n_layers));
+  }
+  r->first += r->n_rows;
+  r->n_rows = 0;
+  return MB_OK;
+}
+
+/* One layer through steps [from, to), all strategies: its loads are read once. */
+static void score_layer(replay *r, size_t l, size_t from, size_t to) {
+  const mb_shape *shape = &r->config->shape;
+  double *share = r->share + l * shape->n_experts;
+
+  for (size_t t = from; t < to; t++) {
+    const uint32_t *load = mb_history_step(&r->history, t) + l * shape->n_experts;
+    for (size_t i = 0; i < r->config->n_strategies; i++) {
+      size_t row = i * r->max_rows + (t - r->first);
+      mb_score_even(shape, &r->lanes[i].layer[l], load, share,
+                    &r->score[row * shape->n_layers + l]);
+    }
+  }
+}
+
+static void tally_lane(replay *r, size_t i, size_t from, size_t to) {
+  size_t n_layers = r->config->shape.n_layers;
+
+  for (size_t t = from; t < to; t++) {
+    size_t row = i * r->max_rows + (t - r->first);
+    mb_lane_step(&r->lanes[i], t, r->score + row * n_layers, r->step_imbalance + row,
+                 r->imbalance + row * n_layers, r->active_experts + row * n_layers);
+  }
+}
+
+/* Scores steps [from, to), during which no placement changes. No sum crosses a thread's part, so
+   the number of threads doesn't matter. */
+static void score_steps(replay *r, size_t from, size_t to) {
+#pragma omp parallel
+  {
+#pragma omp for schedule(static)
+    for (size_t l = 0; l < r->config->shape.n_layers; l++) {
+      score_layer(r, l, from, to);
+    }
+#pragma omp for schedule(static)
+    for (size_t i = 0; i < r->config->n_strategies; i++) {
+      tally_lane(r, i, from, to);
+    }
+  }
+  r->n_rows += to - from;
+}
+
+/* The end of the stretch from t on in which nothing takes effect and the rows still have room. */
+static size_t quiet_until(const replay *r, size_t t, size_t end) {
+  size_t until = smaller(end, t + (r->max_rows - r->n_rows));
+
+  for (size_t i = 0; i < r->config->n_strategies; i++) {
+    until = smaller(until, mb_lane_next_effect(&r->lanes[i], t));
+  }
+  return until;
+}
+
+/* From one due plan at step `start` to the next at `end`. */
+static mb_status replay_interval(replay *r, size_t start, size_t end) {
+  /* Before reading on, while the steps that leave the window are still there. */
+  mb_window_move(&r->recent, &r->history, start - smaller(start, r->window), start);
+  MB_TRY(read_until(r, end));
+  MB_TRY(land_all(r, start));
+  MB_TRY(plan_all(r, start, end));
+  for (size_t t = start, until = start; t < end; t = until) {
+    MB_TRY(land_all(r, t));
+    until = quiet_until(r, t, end);
+    score_steps(r, t, until);
+    if (r->n_rows == r->max_rows) {
+      MB_TRY(flush_rows(r));
+    }
+    MB_TRY(report_progress(r, until));
+  }
+  return MB_OK;
+}
+
+static mb_status replay_run(replay *r) {
+  for (size_t start = 0, end = 0; start < r->n_steps; start = end) {
+    end = start + smaller(r->config->interval, r->n_steps - start);
+    MB_TRY(replay_interval(r, start, end));
+  }
+  return flush_rows(r);
+}
+
+static mb_status replay_summarise(replay *r, mb_replay_summary *summary) {
+  size_t n = r->config->n_strategies;
+  mb_replay_summary *results = calloc(n, sizeof *results);
+  mb_status status = MB_OK;
+
+  if (results == NULL) {
+    return MB_FAIL(MB_ERR_MEMORY, "out of memory: summaries of %zu strategies", n);
+  }
+  for (size_t i = 0; i < n && status == MB_OK; i++) {
+    status = mb_tally_summarise(&r->lanes[i].tally, &results[i]);
+  }
+  if (status == MB_OK) {
+    memcpy(summary, results, n * sizeof *results);
+  }
+  free(results);
+  return status;
+}
+
+mb_status mb_replay(const mb_replay_config *config, mb_source *source, const mb_replay_sink *sink,
+                    mb_replay_summary *summary) {
+  const mb_trace_info *info = mb_source_get_info(source);
+
+  assert(sink->steps != NULL && sink->plan != NULL);
+  MB_TRY(mb_replay_check(config, info));
+  replay r = {.config = config,
+              .sink = sink,
+              .source = source,
+              .n_steps = info->n_steps,
+              .window = smaller(config->window, info->n_steps)};
+  mb_status status = replay_start(&r);
+  if (status == MB_OK) {
+    status = replay_run(&r);
+  }
+  if (status == MB_OK) {
+    status = replay_summarise(&r, summary);
+  }
+  replay_fini(&r);
+  return status;
+}

@@ -1,0 +1,148 @@
+/* sim/score_bench.c - what scoring a step costs, fused and plain: moebal-score-bench. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include <gsl/gsl_randist.h>
+#include <gsl/gsl_rng.h>
+#include <gsl/gsl_sort.h>
+
+#include "sim/dispatch.h"
+#include "sim/metrics.h"
+#include "sim/score.h"
+
+/* A model of DeepSeek-V3's size on 32 GPUs; some hundred tokens a step, so that experts idle. */
+enum { N_LAYERS = 58, N_EXPERTS = 256, N_SLOTS = 288, N_GPUS = 32 };
+enum { N_STEPS = 32, N_REPEATS = 401, N_TOKENS = 128 * 8 };
+
+typedef struct bench {
+  mb_shape shape;
+  uint32_t *load;        /* [T,L,E] */
+  int32_t *map;          /* [L,P] */
+  int32_t *expert_count; /* [L,E] */
+  int32_t *replicated;   /* [L,E] */
+  mb_score_layer *layer; /* [L] */
+  mb_layer_score *score; /* [T,L] */
+  double *share;         /* [E] */
+  double *slot_load;     /* [P] */
+} bench;
+
+static void *allocate(size_t n, size_t size) {
+  void *memory = calloc(n, size);
+  if (memory == NULL) {
+    (void)fprintf(stderr, "moebal-score-bench: out of memory\n");
+    exit(EXIT_FAILURE);
+  }
+  return memory;
+}
+
+/* Skewed loads, and a placement with the popular experts replicated and all slots shuffled. */
+static void bench_fill_layer(bench *b, gsl_rng *random, size_t l) {
+  unsigned draw[N_EXPERTS];
+  double popularity[N_EXPERTS];
+  int32_t *map = b->map + l * N_SLOTS;
+
+  for (size_t e = 0; e < N_EXPERTS; e++) {
+    popularity[e] = gsl_ran_lognormal(random, 0.0, 1.0);
+  }
+  for (size_t t = 0; t < N_STEPS; t++) {
+    gsl_ran_multinomial(random, N_EXPERTS, N_TOKENS, popularity, draw);
+    for (size_t e = 0; e < N_EXPERTS; e++) {
+      b->load[(t * N_LAYERS + l) * N_EXPERTS + e] = draw[e];
+    }
+  }
+  for (size_t p = 0; p < N_SLOTS; p++) {
+    map[p] = (int32_t)(p < N_EXPERTS ? p : gsl_rng_uniform_int(random, N_EXPERTS));
+  }
+  gsl_ran_shuffle(random, map, N_SLOTS, sizeof *map);
+}
+
+static void bench_init(bench *b) {
+  gsl_rng *random = gsl_rng_alloc(gsl_rng_mt19937);
+
+  *b = (bench){.shape = {N_LAYERS, N_EXPERTS, N_SLOTS, 1, 1, N_GPUS}};
+  b->load = allocate((size_t)N_STEPS * N_LAYERS * N_EXPERTS, sizeof *b->load);
+  b->map = allocate((size_t)N_LAYERS * N_SLOTS, sizeof *b->map);
+  b->expert_count = allocate((size_t)N_LAYERS * N_EXPERTS, sizeof *b->expert_count);
+  b->replicated = allocate((size_t)N_LAYERS * N_EXPERTS, sizeof *b->replicated);
+  b->layer = allocate(N_LAYERS, sizeof *b->layer);
+  b->score = allocate((size_t)N_STEPS * N_LAYERS, sizeof *b->score);
+  b->share = allocate(N_EXPERTS, sizeof *b->share);
+  b->slot_load = allocate(N_SLOTS, sizeof *b->slot_load);
+  for (size_t l = 0; l < N_LAYERS && random != NULL; l++) {
+    bench_fill_layer(b, random, l);
+    b->layer[l] = (mb_score_layer){.physical_to_logical_map = b->map + l * N_SLOTS,
+                                   .expert_count = b->expert_count + l * N_EXPERTS,
+                                   .replicated = b->replicated + l * N_EXPERTS};
+    if (mb_score_prepare(&b->shape, &b->layer[l]) != MB_OK) {
+      (void)fprintf(stderr, "moebal-score-bench: %s\n", mb_error_message());
+      exit(EXIT_FAILURE);
+    }
+  }
+  gsl_rng_free(random);
+}
+
+static void bench_fini(bench *b) {
+  free(b->load);
+  free(b->map);
+  free(b->expert_count);
+  free(b->replicated);
+  free(b->layer);
+  free(b->score);
+  free(b->share);
+  free(b->slot_load);
+}
+
+static void score_fused(bench *b, size_t l, const uint32_t *load, mb_layer_score *score) {
+  mb_score_even(&b->shape, &b->layer[l], load, b->share, score);
+}
+
+static void score_plain(bench *b, size_t l, const uint32_t *load, mb_layer_score *score) {
+  mb_dispatch_even(&b->shape, load, b->layer[l].physical_to_logical_map, b->layer[l].expert_count,
+                   b->slot_load);
+  mb_metrics_layer(&b->shape, b->slot_load, score);
+}
+
+/* Layers outside, steps inside, as the replay does. Returns microseconds a step. */
+static double time_once(bench *b,
+                        void (*score)(bench *, size_t, const uint32_t *, mb_layer_score *)) {
+  struct timespec start, end;
+
+  (void)clock_gettime(CLOCK_THREAD_CPUTIME_ID, &start);
+  for (size_t l = 0; l < N_LAYERS; l++) {
+    for (size_t t = 0; t < N_STEPS; t++) {
+      size_t row = t * N_LAYERS + l;
+      score(b, l, b->load + row * N_EXPERTS, &b->score[row]);
+    }
+  }
+  (void)clock_gettime(CLOCK_THREAD_CPUTIME_ID, &end);
+  return ((double)(end.tv_sec - start.tv_sec) * 1e6 + (double)(end.tv_nsec - start.tv_nsec) / 1e3) /
+         N_STEPS;
+}
+
+int main(void) {
+  bench b;
+  double fused[N_REPEATS], plain[N_REPEATS];
+  mb_layer_score *kept = allocate((size_t)N_STEPS * N_LAYERS, sizeof *kept);
+
+  bench_init(&b);
+  for (size_t i = 0; i < N_REPEATS; i++) {
+    fused[i] = time_once(&b, score_fused);
+    memcpy(kept, b.score, (size_t)N_STEPS * N_LAYERS * sizeof *kept);
+    plain[i] = time_once(&b, score_plain);
+  }
+  int same = memcmp(kept, b.score, (size_t)N_STEPS * N_LAYERS * sizeof *kept) == 0;
+  gsl_sort(fused, 1, N_REPEATS);
+  gsl_sort(plain, 1, N_REPEATS);
+  (void)printf("%d layers, %d experts, %d slots, %d GPUs; microseconds of one core a step\n",
+               N_LAYERS, N_EXPERTS, N_SLOTS, N_GPUS);
+  (void)printf("fused  best %7.2f  median %7.2f\n", fused[0], fused[N_REPEATS / 2]);
+  (void)printf("plain  best %7.2f  median %7.2f\n", plain[0], plain[N_REPEATS / 2]);
+  (void)printf("plain / fused  %.2f; scores %s\n", plain[N_REPEATS / 2] / fused[N_REPEATS / 2],
+               same ? "equal bit for bit" : "DIFFER");
+  free(kept);
+  bench_fini(&b);
+  return same ? EXIT_SUCCESS : EXIT_FAILURE;
+}
