@@ -259,6 +259,25 @@ static void test_dropped(void) {
   double amount = (1.0 + 2.0 * (double)taken.tokens[10]) / expected;
   check(&taken, false, (verdict){1, MB_TRACE_DROPPED, 1, 2, 9, amount});
 
+  /* One layer-step without load, and nothing else. */
+  taken = record();
+  memset(taken.load[10][4], 0, sizeof taken.load[10][4]);
+  check(&taken, false, (verdict){1, MB_TRACE_DROPPED, 1, 1, 10, 1.0});
+  check(&taken, true, (verdict){1, MB_TRACE_DROPPED, 1, 1, 10, 1.0});
+
+  /* A layer with a single load a step doesn't make multiples of the others. */
+  taken = record();
+  missing = 0;
+  right = 0;
+  for (size_t t = 0; t < T; t++) {
+    memset(taken.load[t][2], 0, sizeof taken.load[t][2]);
+    taken.load[t][2][1] = 1;
+    missing += 2 * taken.tokens[t] - 1;
+    right += 2 * taken.tokens[t];
+  }
+  amount = (double)missing / (double)right;
+  check(&taken, false, (verdict){1, MB_TRACE_DROPPED, 1, T, 0, amount});
+
   /* No two layers agree: the largest sum is taken for right. */
   taken = record();
   for (uint32_t l = 1; l < L; l++) {
@@ -321,7 +340,7 @@ static void test_together(void) {
 
 static void test_skew_by_hand(void) {
   const mb_trace_info info = {.n_layers = 2, .n_experts = 4, .top_k = 1};
-  const uint32_t load[2][2][4] = {{{1, 0, 3, 4}, {2, 2, 2, 2}}, {{0, 2, 0, 6}, {8, 0, 0, 0}}};
+  const uint32_t load[2][2][4] = {{{1, 0, 3, 4}, {2, 2, 2, 2}}, {{0, 2, 0, 6}, {0, 4, 4, 0}}};
   mb_trace_stats *stats = NULL;
 
   CHECK_OK(mb_trace_stats_create(&info, 1, false, &stats));
@@ -334,11 +353,11 @@ static void test_skew_by_hand(void) {
   CU_ASSERT_EQUAL(summary->layers[0].hottest, 3);
   CU_ASSERT_EQUAL(summary->layers[0].n_idle, 0);
   CU_ASSERT_DOUBLE_EQUAL(summary->layers[0].tokens_per_active, 16.0 / 5.0, 1e-15);
-  /* Layer 1: 10, 2, 2, 2. */
-  CU_ASSERT_EQUAL(summary->layers[1].gini, 24.0 / 64.0);
-  CU_ASSERT_EQUAL(summary->layers[1].hottest, 0);
-  CU_ASSERT_DOUBLE_EQUAL(summary->layers[1].tokens_per_active, 16.0 / 5.0, 1e-15);
-  CU_ASSERT_DOUBLE_EQUAL(summary->tokens_per_active, 32.0 / 10.0, 1e-15);
+  /* Layer 1: 2, 6, 6, 2; the first of equals is the hottest. */
+  CU_ASSERT_EQUAL(summary->layers[1].gini, 16.0 / 64.0);
+  CU_ASSERT_EQUAL(summary->layers[1].hottest, 1);
+  CU_ASSERT_DOUBLE_EQUAL(summary->layers[1].tokens_per_active, 16.0 / 6.0, 1e-15);
+  CU_ASSERT_DOUBLE_EQUAL(summary->tokens_per_active, 32.0 / 11.0, 1e-15);
   CU_ASSERT_EQUAL(summary->tokens_mean, 8.0);
   CU_ASSERT_EQUAL(summary->n_faults, 0);
   mb_trace_stats_destroy(stats);

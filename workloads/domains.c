@@ -143,7 +143,7 @@ static const mb_param params_table[] = {
     {.key = "drift_period",
      .type = MB_PARAM_INT,
      .unit = "steps",
-     .initial = "500",
+     .initial = "1000",
      .min = 1,
      .max = 1e9,
      .help = "step: when it changes; ramp: how long it takes; periodic: there and back",
@@ -151,7 +151,7 @@ static const mb_param params_table[] = {
     {.key = "noise_rms",
      .type = MB_PARAM_REAL,
      .unit = "1",
-     .initial = "0.3",
+     .initial = "0.2",
      .min = 0,
      .max = 5,
      .help = "standard deviation of the AR(1) noise on the log popularity",
@@ -431,10 +431,10 @@ static void draw_shares(domains *self, size_t layer, gsl_rng *rng) {
 }
 
 static mb_status init_layer(domains *self, size_t layer, uint64_t seed) {
-  gsl_rng *rng = mb_stream_create(seed, "domains/popularity/%zu", layer);
+  gsl_rng *rng = mb_stream_create(seed, "domains/popularity", layer);
 
-  self->noise_rng[layer] = mb_stream_create(seed, "domains/noise/%zu", layer);
-  self->count_rng[layer] = mb_stream_create(seed, "domains/count/%zu", layer);
+  self->noise_rng[layer] = mb_stream_create(seed, "domains/noise", layer);
+  self->count_rng[layer] = mb_stream_create(seed, "domains/count", layer);
   if (rng == NULL || self->noise_rng[layer] == NULL || self->count_rng[layer] == NULL) {
     if (rng != NULL) {
       gsl_rng_free(rng);

@@ -36,6 +36,11 @@ void mb_source_destroy(mb_source *source); /* NULL is fine */
 /** Borrowed: lives as long as the source. */
 const mb_trace_info *mb_source_get_info(const mb_source *source);
 
+/** The open file of mb_source_open_trace(), for its optional objects; NULL of other sources.
+ * Borrowed.
+ */
+mb_trace *mb_source_get_trace(mb_source *source);
+
 /**
  * The next n steps; asking for more than are left is a programmer's error. When the last step has
  * been read, the digest is compared with the trace's load_xxh3, where it has one: MB_ERR_FORMAT.

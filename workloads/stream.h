@@ -3,6 +3,7 @@
 #define MB_WORKLOADS_STREAM_H
 
 #include <gsl/gsl_rng.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #ifdef __cplusplus
@@ -11,13 +12,12 @@ extern "C" {
 
 /**
  * A random stream of its own for every name, so that a new use of randomness leaves the numbers of
- * the others as they are: gsl_rng_taus2, seeded by XXH3 of the name under the seed.
+ * the others as they are: gsl_rng_taus2, seeded by XXH3 of "name/index" under the seed.
  *
- * @param name as in printf, with one number: mb_stream_create(seed, "domains/noise/%zu", layer).
+ * @param index of the stream among those of the name: a layer, say.
  * @return Transferred: gsl_rng_free() it. NULL: out of memory.
  */
-gsl_rng *mb_stream_create(uint64_t seed, const char *name, ...)
-    __attribute__((format(printf, 2, 3)));
+gsl_rng *mb_stream_create(uint64_t seed, const char *name, size_t index);
 
 #ifdef __cplusplus
 }

@@ -87,6 +87,15 @@ const mb_trace_info *mb_trace_get_info(const mb_trace *trace);
 MB_NODISCARD mb_status mb_trace_read(mb_trace *trace, size_t first, size_t n, uint32_t *load);
 
 /**
+ * Tokens of steps [first, first + n), summed over the ranks that they come from; only for a trace
+ * that has MB_TRACE_TOKENS.
+ *
+ * @param tokens [n] caller-owned; contents unspecified on failure.
+ */
+MB_NODISCARD mb_status mb_trace_read_tokens(mb_trace *trace, size_t first, size_t n,
+                                            uint64_t *tokens);
+
+/**
  * Reads every chunk of every object, in a child process without a time limit, and checks load_xxh3
  * where present: what `moebal trace verify` does.
  * @param digest of the loads, always computed. Written only on MB_OK.
