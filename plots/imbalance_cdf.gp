@@ -7,13 +7,20 @@ height(n) = 1.8
 load folder . "style.gp"
 
 column_of(i) = first + i - 1
-set xrange [*:*] noextend
+low = 1e300
+high = 1
+do for [i = 1 : n] {
+  stats table skip 1 using (column(column_of(i)) < low ? (low = column(column_of(i))) : 0, \
+                            column(column_of(i)) > high ? (high = column(column_of(i))) : 0) nooutput
+}
+low = low > high ? high : low
+set xrange [low : high - low > 0.02 ? high : low + 0.02]
 set yrange [0 : 1]
 set ytics 0.25
 set format y "%.2f"
 set grid x
 set label 1 "step imbalance (max / mean GPU load)" center at graph 0.5, screen down(tall - 0.08)
-set label 3 "fraction of scored steps" center rotate at screen across(0.08), graph 0.5
+set label 3 "fraction of scored steps" center rotate at screen across(0.11), graph 0.5
 
 # Markers at every tenth of the steps, those of each strategy a little further on.
 every_marker = (n_rows - 1) / 8

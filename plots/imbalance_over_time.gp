@@ -30,7 +30,7 @@ bottom = 1 - 0.06 * (top - 1)
 set xrange [0 : last]
 set yrange [bottom : 1 + 1.03 * (top - 1)]
 set label 1 "step (shaded: not scored)" center at graph 0.5, screen down(tall - 0.08)
-set label 3 "step imbalance (max / mean)" center rotate at screen across(0.08), graph 0.5
+set label 3 "step imbalance (max / mean)" center rotate at screen across(0.11), graph 0.5
 if (scored_from > 0) {
   set object 1 rectangle from 0, graph 0 to scored_from, graph 1 behind fc rgb "#E8E8E8" fs solid noborder
 }

@@ -35,7 +35,7 @@ set tics front
 set tmargin at screen down(0.04)
 set bmargin at screen down(tall - 0.76)
 set label 1 "step" center at graph 0.5, screen down(tall - 0.5)
-set label 3 "MoE layer" center rotate at screen across(0.08), graph 0.5
+set label 3 "MoE layer" center rotate at screen across(0.11), graph 0.5
 set ytics scale 0.3 ()
 # Layers are labelled by their number in the model, the first, the middle and the last of each panel.
 array id[n_layers]
