@@ -225,14 +225,18 @@ static void print_table(FILE *out, const mb_trace_info *info, const mb_trace_sum
   }
 }
 
-/* "3, 4, 9 and 17 more": the layers that have a fault. */
+/* "3 layers (4, 7, 9)", "20 layers (3, ..., 10 and 12 more)", "all layers". */
 static void list_layers(const mb_trace_info *info, const mb_trace_summary *summary,
                         const mb_trace_fault *fault, char *text, size_t size) {
   enum { SHOWN = 8 };
   size_t n = 0;
-  size_t used = 0;
 
-  text[0] = '\0';
+  if (fault->n_layers == info->n_layers) {
+    (void)snprintf(text, size, "all layers");
+    return;
+  }
+  size_t used = (size_t)snprintf(text, size, "%zu layer%s (", fault->n_layers,
+                                 fault->n_layers == 1 ? "" : "s");
   for (size_t l = 0; l < info->n_layers && n < SHOWN && used < size; l++) {
     if ((summary->layers[l].faults & 1U << fault->kind) != 0) {
       used += (size_t)snprintf(text + used, size - used, "%s%d", n > 0 ? ", " : "",
@@ -241,17 +245,20 @@ static void list_layers(const mb_trace_info *info, const mb_trace_summary *summa
     }
   }
   if (fault->n_layers > n && used < size) {
-    (void)snprintf(text + used, size - used, " and %zu more", fault->n_layers - n);
+    used += (size_t)snprintf(text + used, size - used, " and %zu more", fault->n_layers - n);
+  }
+  if (used < size) {
+    (void)snprintf(text + used, size - used, ")");
   }
 }
 
 static void describe_amount(const mb_trace_fault *fault, char *text, size_t size) {
   switch (fault->kind) {
   case MB_TRACE_COUNTED_TWICE:
-    (void)snprintf(text, size, "; %.0f times it, in the first of them", fault->amount);
+    (void)snprintf(text, size, "; %.0f times it", fault->amount);
     break;
   case MB_TRACE_WRONG_TOP_K:
-    (void)snprintf(text, size, "; %.0f times, in the first of them", fault->amount);
+    (void)snprintf(text, size, "; %.0f times", fault->amount);
     break;
   case MB_TRACE_PADDING:
     (void)snprintf(text, size, "; %.3g %% too many there", 100.0 * fault->amount);
@@ -271,10 +278,9 @@ static void print_fault(FILE *out, const mb_trace_info *info, const mb_trace_sum
 
   list_layers(info, summary, fault, layers, sizeof layers);
   describe_amount(fault, amount, sizeof amount);
-  PRINT_TEXT(out, "  WRONG", "%s: %s%s. %s layer%s (%s), %zu layer-steps, the first in step %zu.",
-             mb_trace_fault_title(fault->kind), mb_trace_fault_meaning(fault->kind), amount,
-             fault->n_layers == info->n_layers ? "All" : "In", fault->n_layers == 1 ? "" : "s",
-             layers, fault->n_layer_steps, fault->first_step);
+  PRINT_TEXT(out, "  WRONG", "%s: %s%s. In %s, %zu layer-steps, the first in step %zu.",
+             mb_trace_fault_title(fault->kind), mb_trace_fault_meaning(fault->kind), amount, layers,
+             fault->n_layer_steps, fault->first_step);
 }
 
 static void print_checks(FILE *out, const mb_trace_info *info, const mb_trace_summary *summary) {

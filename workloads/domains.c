@@ -2,7 +2,9 @@
  * depend neither on the threads nor on how many steps a call asks for. Figures to resemble:
  * lognormal sigma .5 to 1.1 gives 128-256 experts a Gini index of .27 to .56, as recordings of
  * GLM-4.5-Air and Qwen3-235B have; real heads end near 6 to 9 times the mean, hence head_cap;
- * mathematics and code correlate with .3 to .55 in large models. */
+ * mathematics and code correlate with .3 to .55 in large models. Windows of 64 decode steps are
+ * recorded to differ by .04 to .05 in total variation while a topic lasts, by .1 when it changes.
+ */
 #include "workloads/domains.h"
 
 #include <assert.h>
