@@ -258,7 +258,6 @@ static bool is_listed(const mb_yaml *list, const char *name) {
 /* Every mapping under `parameters` has to be right, whether an entry uses it or not. */
 static mb_status check_parameters(const mb_config *config) {
   const mb_yaml *parameters = mb_yaml_get(config->root, "parameters");
-  void *params = NULL;
 
   if (parameters != NULL && parameters->kind != MB_YAML_MAPPING) {
     return mb_yaml_fail(parameters, MB_ERR_PARAM,
@@ -268,6 +267,7 @@ static mb_status check_parameters(const mb_config *config) {
   for (size_t i = 0; parameters != NULL && i < parameters->n_children; i++) {
     const mb_yaml *node = parameters->children[i];
     bool hindsight = strcmp(node->key, HINDSIGHT) == 0;
+    void *params = NULL;
     const mb_strategy *type = mb_strategy_find(hindsight ? HINDSIGHT_USES : node->key);
     if (strcmp(node->key, NONE) == 0) {
       return mb_yaml_fail(node, MB_ERR_PARAM, "parameters: none has no parameters");

@@ -21,28 +21,32 @@ static char *folder_of(const char *name) {
   return slash == name ? strdup("/") : strndup(name, (size_t)(slash - name));
 }
 
-static mb_status fail_folder(const char *name, const char *folder, int error) {
-  if (error == ENOENT) {
-    return MB_FAIL(MB_ERR_IO, "%s: cannot be written: there is no folder %s", name, folder);
+/* 0, or why nothing can be written there. */
+static int folder_error(const char *folder) {
+  struct stat state;
+
+  if (stat(folder, &state) != 0) {
+    return errno;
   }
-  return MB_FAIL(MB_ERR_IO, "%s: cannot be written into the folder %s: %s", name, folder,
-                 strerror(error));
+  if (!S_ISDIR(state.st_mode)) {
+    return ENOTDIR;
+  }
+  return access(folder, W_OK | X_OK) == 0 ? 0 : errno;
 }
 
 static mb_status check_folder(const char *name) {
-  struct stat state;
   char *folder = folder_of(name);
 
   if (folder == NULL) {
     return MB_FAIL(MB_ERR_MEMORY, "no memory to write %s", name);
   }
+  int error = folder_error(folder);
   mb_status status = MB_OK;
-  if (stat(folder, &state) != 0) {
-    status = fail_folder(name, folder, errno);
-  } else if (!S_ISDIR(state.st_mode)) {
-    status = fail_folder(name, folder, ENOTDIR);
-  } else if (access(folder, W_OK | X_OK) != 0) {
-    status = fail_folder(name, folder, errno);
+  if (error == ENOENT) {
+    status = MB_FAIL(MB_ERR_IO, "%s: cannot be written: there is no folder %s", name, folder);
+  } else if (error != 0) {
+    status = MB_FAIL(MB_ERR_IO, "%s: cannot be written into the folder %s: %s", name, folder,
+                     strerror(error));
   }
   free(folder);
   return status;

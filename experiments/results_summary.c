@@ -114,7 +114,10 @@ static void fill_row(const table *made, const char *run, const char *label,
     const void *from = (const char *)summary + cell->source;
     if (cell->type == COLUMN_TEXT) {
       const char *text = i == 0 ? run : label;
-      memcpy(row + cell->offset, text, strlen(text));
+      /* Filled up with NULs; the longest text has none. */
+      for (size_t j = 0; text[j] != '\0'; j++) {
+        row[cell->offset + j] = text[j];
+      }
       continue;
     }
     if (strcmp(cell->name, "worst_layer") == 0) {

@@ -2,6 +2,7 @@
  * results_summary.c the table of summaries. */
 #include "experiments/results_write.h"
 
+#include <assert.h>
 #include <hdf5.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -163,8 +164,8 @@ static void choose_chunk(int rank, const hsize_t *size, hsize_t *chunk) {
   for (int i = rank - 1; i >= 0; i--) {
     hsize_t want = size[i] > 0 ? size[i] : 64;
     chunk[i] = want < left ? want : left;
-    left /= chunk[i];
-    left = left > 0 ? left : 1;
+    assert(chunk[i] > 0);
+    left = left > chunk[i] ? left / chunk[i] : 1;
   }
 }
 

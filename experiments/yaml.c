@@ -145,24 +145,14 @@ static mb_status create_node(event_reader *reader, mb_yaml_kind kind, yaml_mark_
   return MB_OK;
 }
 
-/* Makes room for a child more; the list grows by doubling at powers of two. */
-static mb_status reserve_child(mb_yaml *parent) {
-  size_t n = parent->n_children;
+static mb_status append_child(mb_yaml *parent, mb_yaml *child) {
+  mb_yaml **grown = realloc(parent->children, (parent->n_children + 1) * sizeof(mb_yaml *));
 
-  if ((n & (n - 1)) != 0) {
-    return MB_OK;
-  }
-  mb_yaml **grown = realloc(parent->children, (n == 0 ? 1 : 2 * n) * sizeof *grown);
   if (grown == NULL) {
     return MB_FAIL(MB_ERR_MEMORY, "%s: out of memory", parent->file);
   }
   parent->children = grown;
-  return MB_OK;
-}
-
-static mb_status append_child(mb_yaml *parent, mb_yaml *child) {
-  MB_TRY(reserve_child(parent));
-  parent->children[parent->n_children++] = child;
+  grown[parent->n_children++] = child;
   return MB_OK;
 }
 
@@ -178,21 +168,55 @@ static mb_status read_key(const event_reader *reader, const yaml_event_t *event,
   if (event->data.scalar.length == 0) {
     return fail_at(reader, event->start_mark, "an empty key");
   }
-  MB_TRY(copy_scalar(reader, event, key));
-  if (strcmp(*key, "<<") == 0) {
+  const char *name = (const char *)event->data.scalar.value;
+  if (strcmp(name, "<<") == 0) {
     return fail_at(reader, event->start_mark, "a merge key (<<): write the values out instead");
   }
-  const mb_yaml *first = mb_yaml_get(mapping, *key);
+  const mb_yaml *first = mb_yaml_get(mapping, name);
   if (first != NULL) {
-    (void)snprintf(text, sizeof text, "%s: this key is here a second time, first in line %zu", *key,
+    (void)snprintf(text, sizeof text, "%s: this key is here a second time, first in line %zu", name,
                    first->line);
     return fail_at(reader, event->start_mark, text);
   }
-  return MB_OK;
+  return copy_scalar(reader, event, key);
 }
 
 static mb_status read_node(event_reader *reader, const yaml_event_t *event, size_t depth,
                            mb_yaml **node);
+
+/* The child that starts with `event`, by its key where the parent is a mapping. */
+static mb_status read_child(event_reader *reader, yaml_event_t *event, size_t depth,
+                            mb_yaml *parent) {
+  char *key = NULL;
+  mb_yaml *child = NULL;
+  yaml_mark_t mark = event->start_mark;
+  mb_status status = MB_OK;
+
+  if (parent->kind == MB_YAML_MAPPING) {
+    status = read_key(reader, event, parent, &key);
+    if (status == MB_OK) {
+      yaml_event_delete(event);
+      status = next_event(reader, event);
+    }
+  }
+  if (status == MB_OK) {
+    status = read_node(reader, event, depth, &child);
+  }
+  if (status == MB_OK) {
+    status = append_child(parent, child);
+  }
+  if (status != MB_OK) {
+    mb_yaml_destroy(child);
+    free(key);
+    return status;
+  }
+  if (key != NULL) {
+    child->key = key;
+    child->line = reader->is_file ? mark.line + 1 : 0;
+    child->column = mark.column + 1;
+  }
+  return MB_OK;
+}
 
 /* Reads the children of a sequence or mapping up to its end. */
 static mb_status read_children(event_reader *reader, size_t depth, mb_yaml *parent) {
@@ -201,37 +225,12 @@ static mb_status read_children(event_reader *reader, size_t depth, mb_yaml *pare
   bool done = false;
 
   while (status == MB_OK && !done) {
-    char *key = NULL;
-    mb_yaml *child = NULL;
-    yaml_mark_t mark;
-
     MB_TRY(next_event(reader, &event));
-    mark = event.start_mark;
     done = event.type == YAML_SEQUENCE_END_EVENT || event.type == YAML_MAPPING_END_EVENT;
-    if (!done && parent->kind == MB_YAML_MAPPING) {
-      status = read_key(reader, &event, parent, &key);
-      yaml_event_delete(&event);
-      if (status == MB_OK) {
-        status = next_event(reader, &event);
-      }
-    }
-    if (!done && status == MB_OK) {
-      status = read_node(reader, &event, depth, &child);
+    if (!done) {
+      status = read_child(reader, &event, depth, parent);
     }
     yaml_event_delete(&event);
-    if (child != NULL) {
-      child->key = key;
-      key = NULL;
-      if (child->key != NULL) {
-        child->line = reader->is_file ? mark.line + 1 : 0;
-        child->column = mark.column + 1;
-      }
-      status = append_child(parent, child);
-      if (status != MB_OK) {
-        mb_yaml_destroy(child);
-      }
-    }
-    free(key);
   }
   return status;
 }
@@ -248,8 +247,10 @@ static mb_status read_node(event_reader *reader, const yaml_event_t *event, size
   if (depth >= MB_YAML_MAX_DEPTH) {
     return fail_at(reader, event->start_mark, "more than 16 levels deep");
   }
-  MB_TRY(create_node(reader, kind, event->start_mark, &made));
-  mb_status status;
+  mb_status status = create_node(reader, kind, event->start_mark, &made);
+  if (made == NULL) {
+    return status;
+  }
   if (kind == MB_YAML_SCALAR) {
     made->quoted = event->data.scalar.style != YAML_PLAIN_SCALAR_STYLE;
     status = copy_scalar(reader, event, &made->text);

@@ -192,6 +192,7 @@ static void test_paths(void) {
   CU_ASSERT_STRING_EQUAL(config->output, "/tmp/o.h5");
   mb_config_destroy(config);
   CHECK_OK(mb_config_read(path, 2, settings, &config));
+  CU_ASSERT_PTR_NOT_NULL_FATAL(config);
   CU_ASSERT_STRING_EQUAL(config->trace_file, "x/loads.h5");
   CU_ASSERT_STRING_EQUAL(config->output, "out.h5");
   mb_config_destroy(config);
