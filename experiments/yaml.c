@@ -145,15 +145,16 @@ static mb_status create_node(event_reader *reader, mb_yaml_kind kind, yaml_mark_
   return MB_OK;
 }
 
-static mb_status append_child(mb_yaml *parent, mb_yaml *child) {
+/* False where there is no memory. */
+static bool append_child(mb_yaml *parent, mb_yaml *child) {
   mb_yaml **grown = realloc(parent->children, (parent->n_children + 1) * sizeof(mb_yaml *));
 
   if (grown == NULL) {
-    return MB_FAIL(MB_ERR_MEMORY, "%s: out of memory", parent->file);
+    return false;
   }
   parent->children = grown;
   grown[parent->n_children++] = child;
-  return MB_OK;
+  return true;
 }
 
 /* A mapping's key, which `event` holds: a plain text that the mapping has not had yet. */
@@ -202,8 +203,8 @@ static mb_status read_child(event_reader *reader, yaml_event_t *event, size_t de
   if (status == MB_OK) {
     status = read_node(reader, event, depth, &child);
   }
-  if (status == MB_OK) {
-    status = append_child(parent, child);
+  if (status == MB_OK && !append_child(parent, child)) {
+    status = MB_FAIL(MB_ERR_MEMORY, "%s: out of memory", reader->file);
   }
   if (status != MB_OK) {
     mb_yaml_destroy(child);
@@ -428,7 +429,7 @@ static mb_status add_mapping(mb_yaml *parent, const char *key, size_t length, co
   mb_yaml *mapping = calloc(1, sizeof *mapping);
   char *copy = strndup(key, length);
 
-  if (mapping == NULL || copy == NULL || append_child(parent, mapping) != MB_OK) {
+  if (mapping == NULL || copy == NULL || !append_child(parent, mapping)) {
     free(mapping);
     free(copy);
     return MB_FAIL(MB_ERR_MEMORY, "%s: out of memory", like->file);
@@ -457,10 +458,9 @@ static mb_status put_child(mb_yaml *parent, const char *key, mb_yaml *value) {
       return MB_OK;
     }
   }
-  mb_status status = append_child(parent, value);
-  if (status != MB_OK) {
+  if (!append_child(parent, value)) {
     free(copy);
-    return status;
+    return MB_FAIL(MB_ERR_MEMORY, "%s: out of memory", value->file);
   }
   value->key = copy;
   return MB_OK;

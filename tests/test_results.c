@@ -340,6 +340,41 @@ static void test_summary(void) {
   (void)H5Fclose(file);
 }
 
+/* Plans at 10, 20, ... take effect 2 steps later, hindsight's at 0, 10, ... at once. */
+static void check_plans(hid_t file, const char *label, size_t n, int64_t first, int64_t delay) {
+  int64_t step[K + 1];
+  int64_t effect_step[(K + 1) * L];
+  int32_t map[(K + 1) * L * P];
+  char path[128];
+
+  (void)snprintf(path, sizeof path, "%s/%s/plans/step", RUN, label);
+  read_all(file, path, H5T_NATIVE_INT64, step);
+  (void)snprintf(path, sizeof path, "%s/%s/plans/effect_step", RUN, label);
+  read_all(file, path, H5T_NATIVE_INT64, effect_step);
+  (void)snprintf(path, sizeof path, "%s/%s/plans/physical_to_logical_map", RUN, label);
+  read_all(file, path, H5T_NATIVE_INT32, map);
+  for (size_t k = 0; k < n; k++) {
+    CU_ASSERT_EQUAL(step[k], first + 10 * (int64_t)k);
+    for (size_t l = 0; l < L; l++) {
+      unsigned found = 0;
+      CU_ASSERT_EQUAL(effect_step[k * L + l], step[k] + delay);
+      for (size_t p = 0; p < P; p++) {
+        found |= 1U << map[(k * L + l) * P + p];
+      }
+      CU_ASSERT_EQUAL(found, (1U << E) - 1);
+    }
+  }
+}
+
+static void test_plans(void) {
+  hid_t file = run_moebal(BASE, "test_results_a.h5", 2);
+
+  check_plans(file, "lpt", K, 10, 2);
+  check_plans(file, "l2-long", K, 10, 2);
+  check_plans(file, "hindsight", K + 1, 0, 0);
+  (void)H5Fclose(file);
+}
+
 /* --- the same bytes --- */
 
 typedef struct comparison {
@@ -438,6 +473,7 @@ static void test_global(void) {
 int main(void) {
   CU_TestInfo tests[] = {{"all objects and attributes", test_complete},
                          {"the summary", test_summary},
+                         {"the plans", test_plans},
                          {"the same bytes", test_same_bytes},
                          {"the global policy", test_global},
                          CU_TEST_INFO_NULL};
