@@ -423,24 +423,22 @@ const mb_yaml *mb_yaml_find_nearest(const mb_yaml *root, const char *path) {
   return walk(root, path, &rest);
 }
 
-/* A mapping of that key in `parent`, at the place where `like` stands. */
-static mb_status add_mapping(mb_yaml *parent, const char *key, size_t length, const mb_yaml *like,
-                             mb_yaml **added) {
+/* An empty mapping of that key in `parent`, at the place where `like` stands; NULL: no memory. */
+static mb_yaml *add_mapping(mb_yaml *parent, const char *key, size_t length, const mb_yaml *like) {
   mb_yaml *mapping = calloc(1, sizeof *mapping);
   char *copy = strndup(key, length);
 
   if (mapping == NULL || copy == NULL || !append_child(parent, mapping)) {
     free(mapping);
     free(copy);
-    return MB_FAIL(MB_ERR_MEMORY, "%s: out of memory", like->file);
+    return NULL;
   }
   mapping->kind = MB_YAML_MAPPING;
   mapping->key = copy;
   mapping->file = like->file;
   mapping->line = like->line;
   mapping->column = like->column;
-  *added = mapping;
-  return MB_OK;
+  return mapping;
 }
 
 /* Puts the value under the last key of a path, in place of what is there. */
@@ -485,8 +483,8 @@ mb_status mb_yaml_set(mb_yaml *root, const char *path, mb_yaml *value) {
       return put_child(parent, key, value);
     }
     mb_yaml *child = get_child(parent, key, length);
-    if (child == NULL) {
-      MB_TRY(add_mapping(parent, key, length, value, &child));
+    if (child == NULL && (child = add_mapping(parent, key, length, value)) == NULL) {
+      return MB_FAIL(MB_ERR_MEMORY, "%s: out of memory", value->file);
     }
     parent = child;
     key += length + 1;
