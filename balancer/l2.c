@@ -31,7 +31,7 @@ static mb_status table_init(swap_table *table, size_t n_packs, double min_gain) 
   *table = (swap_table){.n_packs = n_packs,
                         .min_gain = min_gain,
                         .pair = malloc(n_packs * n_packs * sizeof *table->pair),
-                        .row_best = malloc(n_packs * sizeof *table->row_best)};
+                        .row_best = calloc(n_packs, sizeof *table->row_best)};
   if (table->pair == NULL || table->row_best == NULL) {
     free(table->pair);
     free(table->row_best);

@@ -133,8 +133,8 @@ static mb_status set_int(const mb_param *param, const char *text, void *place) {
   }
   if (!parse_int(text, &value) || (double)value < param->min || (double)value > param->max) {
     return MB_FAIL(MB_ERR_PARAM,
-                   "%s is '%.64s', but has to be a whole number from %.15g to %.15g%s%s",
-                   param->key, text, param->min, param->max, param->word != NULL ? ", or " : "",
+                   "%s is '%.64s', but has to be a whole number from %.0f to %.0f%s%s", param->key,
+                   text, param->min, param->max, param->word != NULL ? ", or " : "",
                    param->word != NULL ? param->word : "");
   }
   memcpy(place, &value, sizeof value);

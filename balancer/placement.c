@@ -105,14 +105,14 @@ int32_t mb_placement_moved_experts(const mb_shape *shape, const int32_t *before,
     last_gpu[e] = -1;
   }
   for (size_t gpu = 0; gpu < shape->n_gpus; gpu++) {
-    const int32_t *old = before + gpu * slots_per_gpu;
-    const int32_t *new = after + gpu *slots_per_gpu;
+    const int32_t *held = before + gpu * slots_per_gpu;
+    const int32_t *wanted = after + gpu * slots_per_gpu;
     for (size_t p = 0; p < slots_per_gpu; p++) {
-      last_gpu[old[p]] = (int32_t)gpu;
+      last_gpu[held[p]] = (int32_t)gpu;
     }
     for (size_t p = 0; p < slots_per_gpu; p++) {
-      moved += last_gpu[new[p]] != (int32_t)gpu;
-      last_gpu[new[p]] = (int32_t)gpu;
+      moved += last_gpu[wanted[p]] != (int32_t)gpu;
+      last_gpu[wanted[p]] = (int32_t)gpu;
     }
   }
   return moved;

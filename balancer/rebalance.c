@@ -58,6 +58,7 @@ static problem problem_make(const mb_shape *shape, const mb_refinement_type *ref
   size_t n_groups = hierarchical ? shape->n_groups : 1;
   size_t n_nodes = hierarchical ? shape->n_nodes : 1;
 
+  assert(n_groups > 0 && shape->n_experts >= n_nodes && shape->n_slots >= n_nodes);
   return (problem){.n_experts = shape->n_experts,
                    .n_slots = shape->n_slots,
                    .n_groups = n_groups,
@@ -159,7 +160,7 @@ static void replicate(const problem *p, workspace *w, const double *load) {
   mb_heap_make(w->heap, p->node_experts);
   for (size_t s = p->node_experts; s < p->node_slots; s++) {
     if (!any_load && !p->options.reference_quirks) {
-      give_replica(w, s, s % p->node_experts);
+      give_replica(w, s, (size_t)w->item[s - p->node_experts]);
       continue;
     }
     size_t x = (size_t)w->heap[0].id;
@@ -262,6 +263,7 @@ mb_status mb_rebalance(const mb_shape *shape, const double *load,
   MB_TRY(check_load(shape, load));
   problem p = problem_make(shape, refinement, &used);
   size_t n = shape->n_layers * shape->n_slots;
+  assert(n > 0);
   int32_t *slots = calloc(2 * n, sizeof *slots);
   if (slots == NULL) {
     return MB_FAIL(MB_ERR_MEMORY, "no memory to place %zu experts in %zu slots", p.n_experts,

@@ -23,7 +23,7 @@ extern "C" {
  *
  * @param shape      Checked as mb_shape_check() does.
  * @param load       [L,E] tokens, each finite and in [0, 2^53], a layer's sum at most 2^60.
- * Borrowed.
+ *                   Borrowed.
  * @param refinement How packings are improved. Borrowed.
  * @param options    NULL: MB_BALANCE_OPTIONS_DEFAULT.
  * @param placement  Arrays caller-owned, written only on MB_OK.
@@ -32,6 +32,41 @@ extern "C" {
  *
  * Layers run in parallel (OpenMP); the answer does not depend on the number of threads. Reentrant.
  * Source: DeepSeek EPLB, rebalance_experts; the maps are those of vLLM.
+ *
+ * A whole program, with the example of DeepSeek EPLB's README; it is built with
+ * `cc example.c $(pkg-config --cflags --libs moebal)`:
+ *
+ * @code{.c}
+ * #include <stdio.h>
+ *
+ * #include "balancer/rebalance.h"
+ *
+ * enum { L = 2, E = 12, P = 16 };
+ *
+ * int main(void) {
+ *   // Two layers of 12 experts in 4 groups; 2 nodes with 4 GPUs each, and 2 slots a GPU.
+ *   const mb_shape shape = {
+ *       .n_layers = L, .n_experts = E, .n_slots = P, .n_groups = 4, .n_nodes = 2, .n_gpus = 8};
+ *   // The tokens that each expert of each layer was given.
+ *   const double load[L * E] = {90, 132, 40, 61,  104, 165, 39,  4,   73,  56, 183, 86,
+ *                               20, 107, 104, 64, 19,  197, 187, 157, 172, 86, 16,  27};
+ *   int32_t map[L * P];
+ *   mb_placement placement = {.physical_to_logical_map = map}; // The other maps are not wanted.
+ *
+ *   if (mb_rebalance(&shape, load, mb_refinement_find("lpt"), NULL, &placement) != MB_OK) {
+ *     (void)fprintf(stderr, "%s\n", mb_error_message());
+ *     return 1;
+ *   }
+ *   for (int l = 0; l < L; l++) {
+ *     printf("layer %d: slots hold experts", l);
+ *     for (int p = 0; p < P; p++) {
+ *       printf(" %d", (int)map[l * P + p]);
+ *     }
+ *     printf("\n");
+ *   }
+ *   return 0;
+ * }
+ * @endcode
  */
 MB_NODISCARD mb_status mb_rebalance(const mb_shape *shape, const double *load,
                                     const mb_refinement_type *refinement,

@@ -50,11 +50,11 @@ static mb_strategy strategy_of_planner(const mb_planner_type *type) {
                        .planner = type};
 }
 
-#define MB_REFINEMENT(name) +1
-#define MB_PLANNER(name) +1
+#define MB_REFINEMENT(name) STRATEGY_##name,
+#define MB_PLANNER(name) STRATEGY_##name,
 enum {
-  N_STRATEGIES = 0
 #include "balancer/strategies.def"
+  N_STRATEGIES
 };
 #undef MB_REFINEMENT
 #undef MB_PLANNER

@@ -13,7 +13,8 @@ enum { N_REFINEMENTS = 3 };
 static hid_t file;
 
 /* A whole dataset as `type`, to be freed; its sizes where asked for. */
-static void *read_dataset(hid_t group, const char *name, hid_t type, size_t size, hsize_t shape[3]) {
+static void *read_dataset(hid_t group, const char *name, hid_t type, size_t size,
+                          hsize_t shape[3]) {
   hsize_t dims[3] = {1, 1, 1};
   hid_t dataset = H5Dopen2(group, name, H5P_DEFAULT);
   CU_ASSERT_FATAL(dataset >= 0);
@@ -92,8 +93,8 @@ static void check_pack_answers(hid_t answers, const char *name, const char *refi
 
   for (const balancer *how = balancers; how->name != NULL; how++) {
     for (size_t x = 0; x < rows; x++) {
-      CHECK_OK(how->pack(n, m, weight + x * n, refinement, NULL, our_index, our_rank, our_load,
-                         NULL));
+      CHECK_OK(
+          how->pack(n, m, weight + x * n, refinement, NULL, our_index, our_rank, our_load, NULL));
       bool good = memcmp(our_index, index + x * n, n * sizeof *index) == 0 &&
                   memcmp(our_rank, rank + x * n, n * sizeof *rank) == 0 &&
                   memcmp(our_load, load + x * m, m * sizeof *load) == 0;
@@ -115,7 +116,8 @@ static size_t check_pack_case(hid_t group, const char *name) {
 
   for (size_t r = 0; r < N_REFINEMENTS; r++) {
     hid_t answers = open_group(group, refinements[r]);
-    check_pack_answers(answers, name, refinements[r], (size_t)shape[0], (size_t)shape[1], m, weight);
+    check_pack_answers(answers, name, refinements[r], (size_t)shape[0], (size_t)shape[1], m,
+                       weight);
     (void)H5Gclose(answers);
   }
   free(weight);
