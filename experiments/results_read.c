@@ -22,6 +22,7 @@ enum {
   LAYERS_MAX = 1 << 20,
   LABELS_MAX = 4096,
   PROBE_SECONDS = 60,
+  PROBE_STEPS = 64, /* steps of imbalance that it reads at a time */
 };
 
 struct mb_results {
@@ -499,49 +500,88 @@ static mb_status open_results(const char *path, const char *run, mb_results **re
 
 /* --- the probe --- */
 
-/* Reads all that the figures are made of; whatever is wrong comes to light again in the parent. */
-static void read_everything(const mb_results *results) {
+/* Reads all that the figures are made of. */
+static mb_status read_everything(const mb_results *results) {
   const mb_results_run *run = &results->run;
   double *steps = malloc(run->n_steps * sizeof *steps);
-  float *layers = malloc(run->n_layers * sizeof *layers);
-  bool fine = steps != NULL && layers != NULL;
+  float *layers = malloc(PROBE_STEPS * run->n_layers * sizeof *layers);
+  mb_status status = steps == NULL || layers == NULL
+                         ? MB_FAIL(MB_ERR_MEMORY, "no memory to check %s", results->path)
+                         : MB_OK;
 
-  for (size_t i = 0; fine && i < run->n_strategies; i++) {
+  for (size_t i = 0; status == MB_OK && i < run->n_strategies; i++) {
     size_t n_plans = 0;
     int64_t *effect_step = NULL;
-    fine = mb_results_read_step_imbalance(results, i, steps) == MB_OK &&
-           mb_results_read_effect_steps(results, i, &n_plans, &effect_step) == MB_OK;
+    status = mb_results_read_step_imbalance(results, i, steps);
+    if (status == MB_OK) {
+      status = mb_results_read_effect_steps(results, i, &n_plans, &effect_step);
+    }
     free(effect_step);
-    for (size_t t = 0; fine && t < run->n_steps; t += 16) {
-      fine = mb_results_read_imbalance(results, i, t, 1, layers) == MB_OK;
+    for (size_t t = 0; status == MB_OK && t < run->n_steps; t += PROBE_STEPS) {
+      size_t left = run->n_steps - t;
+      status =
+          mb_results_read_imbalance(results, i, t, left < PROBE_STEPS ? left : PROBE_STEPS, layers);
     }
   }
   free(layers);
   free(steps);
+  return status;
 }
 
-/* libhdf5 1.10 crashes or hangs on some damaged files; a child may do so in our place. */
-static mb_status probe(const char *path, const char *run) {
-  pid_t child = fork();
+/* The child's part: checks the file and tells by its exit status and a message what is wrong. */
+static _Noreturn void check_and_exit(const char *path, const char *run, int tell) {
+  mb_results *results = NULL;
 
-  if (child < 0) {
-    return MB_FAIL(MB_ERR_IO, "no process to check %s with: %s", path, strerror(errno));
+  (void)alarm(PROBE_SECONDS);
+  mb_status status = open_results(path, run, &results);
+  if (status == MB_OK) {
+    status = read_everything(results);
   }
-  if (child == 0) {
-    mb_results *results = NULL;
-    (void)alarm(PROBE_SECONDS);
-    if (open_results(path, run, &results) == MB_OK) {
-      read_everything(results);
-    }
-    _exit(0);
-  }
+  const char *message = mb_error_message();
+  bool told = status == MB_OK || write(tell, message, strlen(message)) >= 0;
+  _exit(told ? (int)status : 0);
+}
+
+/* Waits for the child; the message of what it found is in `text`. */
+static mb_status await_probe(pid_t child, const char *path, int hear) {
+  char text[1024];
+  size_t used = 0;
+  ssize_t got = 0;
   int state = 0;
+
+  while (used < sizeof text - 1 && ((got = read(hear, text + used, sizeof text - 1 - used)) > 0 ||
+                                    (got < 0 && errno == EINTR))) {
+    used += got > 0 ? (size_t)got : 0;
+  }
+  text[used] = '\0';
   while (waitpid(child, &state, 0) < 0 && errno == EINTR) {
   }
-  if (!WIFEXITED(state) || WEXITSTATUS(state) != 0) {
+  if (!WIFEXITED(state) || (WEXITSTATUS(state) != MB_OK && used == 0)) {
     return MB_FAIL(MB_ERR_FORMAT, "%s: damaged, HDF5 cannot read it", path);
   }
-  return MB_OK;
+  mb_status status = (mb_status)WEXITSTATUS(state);
+  return status == MB_OK ? MB_OK : MB_FAIL(status, "%s", text);
+}
+
+/* libhdf5 1.10 crashes, hangs or leaks on some damaged files; a child may do so in our place. */
+static mb_status probe(const char *path, const char *run) {
+  int ends[2];
+
+  if (pipe(ends) != 0) {
+    return MB_FAIL(MB_ERR_IO, "no pipe to check %s with: %s", path, strerror(errno));
+  }
+  pid_t child = fork();
+  if (child == 0) {
+    (void)close(ends[0]);
+    check_and_exit(path, run, ends[1]);
+  }
+  int error = errno;
+  (void)close(ends[1]);
+  mb_status status =
+      child < 0 ? MB_FAIL(MB_ERR_IO, "no process to check %s with: %s", path, strerror(error))
+                : await_probe(child, path, ends[0]);
+  (void)close(ends[0]);
+  return status;
 }
 
 mb_status mb_results_open(const char *path, const char *run, mb_results **results) {

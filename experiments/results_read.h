@@ -22,8 +22,10 @@ typedef struct mb_results_run {
 typedef struct mb_results mb_results;
 
 /**
- * Opens a results file and one of its runs, and checks format, version, and the types and shapes of
- * the run's attributes and of the datasets that the functions below read.
+ * Opens a results file and one of its runs, and checks format, version, and the types, shapes and
+ * values of the run's attributes and of the datasets that the functions below read; in a child
+ * process first, because HDF5 itself may crash or hang on a damaged file. Not to be called while
+ * other threads run.
  *
  * @param run     the run's name; NULL: the file's only run.
  * @param results Transferred: mb_results_destroy() it. Written only on MB_OK.

@@ -251,7 +251,8 @@ static void test_little_data(void) {
 /* gnuplot missing: an empty PATH. The tables are written, and a line says what to install. */
 static void test_no_gnuplot(void) {
   const char *arguments[] = {small_file(), "-o", results_path("bare"), NULL};
-  char *path = strdup(getenv("PATH"));
+  const char *before = getenv("PATH");
+  char *path = strdup(before != NULL ? before : "/usr/bin:/bin");
 
   (void)setenv("PATH", results_path("nowhere"), 1);
   check_plot(arguments, 1, "apt-get install gnuplot-nox");
