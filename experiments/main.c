@@ -95,6 +95,8 @@ int main(int argc, char **argv) {
   argp_program_version = "moebal " MOEBAL_VERSION " (" MOEBAL_GIT_VERSION ")";
   argp_err_exit_status = MB_EXIT_USAGE;
   (void)gsl_set_error_handler_off();
+  /* Before any other call: what a full disk leaves open must not be flushed again at exit. */
+  (void)H5dont_atexit();
   (void)H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
   (void)argp_parse(&argp, argc, argv, ARGP_IN_ORDER, NULL, &found);
 

@@ -1,0 +1,112 @@
+/* experiments/cmd_list.c - `moebal list`: what the registries hold. */
+#include <argp.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "balancer/planner.h"
+#include "experiments/command.h"
+#include "experiments/config_schema.h"
+#include "experiments/figure.h"
+#include "sim/metrics.h"
+#include "workloads/generator.h"
+#include "workloads/model.h"
+
+static void list_strategies(void) {
+  (void)puts("none: the linear placement, never rebalanced; always runs");
+  (void)puts("hindsight: l2 planned on the very steps that it is scored on; always runs");
+  for (const mb_strategy *strategy = mb_strategies(); strategy->name != NULL; strategy++) {
+    (void)printf("%s: %s\n", strategy->name, strategy->summary);
+    mb_config_print_params(stdout, strategy->params, "  ");
+  }
+}
+
+static void list_generators(void) {
+  for (const mb_generator_type *const *type = mb_generators(); *type != NULL; type++) {
+    (void)printf("%s: %s\n", (*type)->name, (*type)->summary);
+    mb_config_print_params(stdout, (*type)->params, "  ");
+  }
+}
+
+static void list_models(void) {
+  (void)printf("%-20s %-28s %6s %7s %5s %6s %14s\n", "name", "model", "layers", "experts", "top_k",
+               "groups", "BF16 MB/expert");
+  for (const mb_model *model = mb_models(); model->name != NULL; model++) {
+    (void)printf("%-20s %-28s %6zu %7zu %5zu %6zu %14.1f\n", model->name, model->title,
+                 model->n_layers, model->n_experts, model->top_k, model->n_groups,
+                 mb_model_expert_bytes(model, 16) / 1e6);
+  }
+}
+
+static void list_figures(void) {
+  for (const mb_figure *const *figure = mb_figures(); *figure != NULL; figure++) {
+    (void)printf("%s: %s\n", (*figure)->name, (*figure)->summary);
+  }
+}
+
+static void list_metrics(void) {
+  for (const mb_metric *metric = mb_metrics(); metric->name != NULL; metric++) {
+    (void)printf("%s [%s]: %s\n  unit %s, better %s\n", metric->name,
+                 metric->dims[0] != '\0' ? metric->dims : "one number", metric->formula,
+                 metric->unit, metric->better);
+  }
+}
+
+static const struct topic {
+  const char *name;
+  void (*list)(void);
+} topics[] = {{"strategies", list_strategies},
+              {"generators", list_generators},
+              {"models", list_models},
+              {"figures", list_figures},
+              {"metrics", list_metrics}};
+
+static const struct topic *find_topic(const char *name) {
+  for (size_t i = 0; i < sizeof topics / sizeof *topics; i++) {
+    if (strcmp(topics[i].name, name) == 0) {
+      return &topics[i];
+    }
+  }
+  return NULL;
+}
+
+static error_t parse(int key, char *value, struct argp_state *state) {
+  const struct topic **found = state->input;
+
+  switch (key) {
+  case ARGP_KEY_ARG:
+    if (*found != NULL) {
+      argp_error(state, "one list at a time: '%s' is a second one", value);
+    }
+    *found = find_topic(value);
+    if (*found == NULL) {
+      argp_error(state,
+                 "there is no list of '%s'; there is strategies, generators, models, figures, "
+                 "metrics",
+                 value);
+    }
+    return 0;
+  case ARGP_KEY_NO_ARGS:
+    argp_error(state, "a list of what? strategies, generators, models, figures, metrics");
+    return 0;
+  default:
+    return ARGP_ERR_UNKNOWN;
+  }
+}
+
+static int list_command(int argc, char **argv) {
+  static const struct argp argp = {.parser = parse,
+                                   .args_doc = "strategies|generators|models|figures|metrics",
+                                   .doc =
+                                       "Lists what there is, with parameters where there are any."};
+  const struct topic *found = NULL;
+
+  (void)argp_parse(&argp, argc, argv, 0, NULL, &found);
+  found->list();
+  return MB_EXIT_OK;
+}
+
+const mb_command mb_command_list = {
+    .name = "list",
+    .summary = "strategies, generators, models, figures or metrics",
+    .run = list_command,
+};

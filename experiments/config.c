@@ -1,0 +1,440 @@
+/* experiments/config.c - from the tree of a config file to a run. The reading of strategies is in
+ * config_strategies.c. */
+#include "experiments/config.h"
+
+#include <assert.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "experiments/config_schema.h"
+#include "experiments/config_strategies.h"
+
+enum { KEY_SIZE = 256 };
+
+static mb_status no_memory(const mb_config *config) {
+  return MB_FAIL(MB_ERR_MEMORY, "%s: out of memory", config->path);
+}
+
+/* --- single values --- */
+
+/* Relative to the config's folder, or to the current directory where the command line says it. */
+static char *resolve_path(const mb_config *config, const mb_yaml *node) {
+  const char *slash = strrchr(config->path, '/');
+  size_t folder = slash != NULL ? (size_t)(slash - config->path) + 1 : 0;
+
+  if (node->line == 0 || node->text[0] == '/') {
+    folder = 0;
+  }
+  size_t length = strlen(node->text);
+  char *path = malloc(folder + length + 1);
+  if (path != NULL) {
+    memcpy(path, config->path, folder);
+    memcpy(path + folder, node->text, length + 1);
+  }
+  return path;
+}
+
+static mb_status set_path(mb_config *config, const mb_param *param, const mb_yaml *node) {
+  char **value = (char **)((char *)config + param->offset);
+
+  if (node->text[0] == '\0') {
+    return mb_yaml_fail(node, MB_ERR_PARAM, "%s is empty: give a path", param->key);
+  }
+  *value = resolve_path(config, node);
+  return *value != NULL ? MB_OK : no_memory(config);
+}
+
+static mb_status set_value(mb_config *config, const mb_param *param, const mb_yaml *node) {
+  MB_TRY(mb_config_check_scalar(node, param, param->key));
+  if (mb_config_is_path(param)) {
+    return set_path(config, param, node);
+  }
+  mb_status status = mb_params_set(mb_config_values(), param->key, node->text, config);
+  return status == MB_OK ? MB_OK : mb_yaml_fail(node, status, "%s", mb_error_message());
+}
+
+/* --- sections --- */
+
+static const mb_config_branch *find_branch(const char *key) {
+  for (const mb_config_branch *branch = mb_config_branches(); branch->key != NULL; branch++) {
+    if (strcmp(branch->key, key) == 0) {
+      return branch;
+    }
+  }
+  return NULL;
+}
+
+static mb_status fail_unknown(const mb_yaml *node, const char *key) {
+  const char *nearest = mb_config_nearest(key);
+
+  if (nearest == NULL) {
+    return mb_yaml_fail(node, MB_ERR_PARAM,
+                        "unknown key '%.64s'; `moebal help config` lists what there is", key);
+  }
+  return mb_yaml_fail(node, MB_ERR_PARAM, "unknown key '%.64s'; did you mean '%s'?", key, nearest);
+}
+
+static mb_status read_section(mb_config *config, const mb_yaml *section, const char *prefix);
+
+static mb_status read_child(mb_config *config, const mb_yaml *node, const char *key) {
+  const mb_param *param = mb_param_find(mb_config_values(), key);
+  const mb_config_branch *branch = find_branch(key);
+
+  if (param != NULL) {
+    return set_value(config, param, node);
+  }
+  if (branch == NULL) {
+    return fail_unknown(node, key);
+  }
+  if (!branch->is_section) {
+    return MB_OK; /* read by a function of its own */
+  }
+  if (node->kind != MB_YAML_MAPPING) {
+    return mb_yaml_fail(node, MB_ERR_PARAM, "%s is %s, but has to be a mapping: %s", key,
+                        mb_yaml_kind_name(node->kind), branch->help);
+  }
+  return read_section(config, node, key);
+}
+
+static mb_status read_section(mb_config *config, const mb_yaml *section, const char *prefix) {
+  char key[KEY_SIZE];
+
+  for (size_t i = 0; i < section->n_children; i++) {
+    const mb_yaml *child = section->children[i];
+    (void)snprintf(key, sizeof key, "%s%s%.128s", prefix, prefix[0] != '\0' ? "." : "", child->key);
+    MB_TRY(read_child(config, child, key));
+  }
+  return MB_OK;
+}
+
+static mb_status check_given(const mb_config *config) {
+  for (const mb_param *param = mb_config_values(); param->key != NULL; param++) {
+    if (param->initial == NULL && mb_yaml_find(config->root, param->key) == NULL) {
+      return mb_yaml_fail(mb_yaml_find_nearest(config->root, param->key), MB_ERR_PARAM,
+                          "%s is missing: %s", param->key, param->help);
+    }
+  }
+  return MB_OK;
+}
+
+/* The name becomes a group of the results file and, by default, the file's own. */
+static mb_status check_name(const mb_config *config) {
+  static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-";
+  size_t length = strlen(config->name);
+
+  if (length == 0 || length > MB_CONFIG_LABEL_MAX || config->name[strspn(config->name, letters)] ||
+      config->name[0] == '.') {
+    return mb_yaml_fail(mb_yaml_get(config->root, "name"), MB_ERR_PARAM,
+                        "name is '%.80s', but has to be 1 to %d letters, digits or _ . -, without "
+                        "a dot in front",
+                        config->name, MB_CONFIG_LABEL_MAX);
+  }
+  return MB_OK;
+}
+
+/* --- the trace --- */
+
+static const mb_generator_type *find_generator(const mb_yaml *name) {
+  return name != NULL && name->kind == MB_YAML_SCALAR ? mb_generator_find(name->text) : NULL;
+}
+
+static mb_status fail_generator(const mb_yaml *node, const mb_yaml *name) {
+  char known[256] = "";
+
+  for (const mb_generator_type *const *type = mb_generators(); *type != NULL; type++) {
+    size_t used = strlen(known);
+    (void)snprintf(known + used, sizeof known - used, "%s%s", used > 0 ? ", " : "", (*type)->name);
+  }
+  if (name == NULL || name->kind != MB_YAML_SCALAR) {
+    return mb_yaml_fail(node, MB_ERR_PARAM,
+                        "trace.generate has to be a generator's name, or {use: NAME, ...}; "
+                        "generators: %s",
+                        known);
+  }
+  return mb_yaml_fail(name, MB_ERR_PARAM,
+                      "trace.generate: there is no generator '%.64s'; there is %s", name->text,
+                      known);
+}
+
+static mb_status read_generator(mb_config *config, const mb_yaml *node) {
+  const mb_yaml *name = node->kind == MB_YAML_MAPPING ? mb_yaml_get(node, "use") : node;
+  const mb_generator_type *type = find_generator(name);
+
+  if (type == NULL) {
+    return fail_generator(node, name);
+  }
+  config->generator = type;
+  config->generator_params = calloc(1, type->params_size > 0 ? type->params_size : 1);
+  if (config->generator_params == NULL) {
+    return no_memory(config);
+  }
+  mb_params_init(type->params, config->generator_params);
+  if (node->kind == MB_YAML_MAPPING) {
+    MB_TRY(
+        mb_config_set_params(node, "trace.generate", true, type->params, config->generator_params));
+  }
+  return mb_config_check_params_given(node, "trace.generate", type->params, node, NULL);
+}
+
+static mb_status read_trace(mb_config *config) {
+  const mb_yaml *file = mb_yaml_find(config->root, "trace.file");
+  const mb_yaml *generate = mb_yaml_find(config->root, "trace.generate");
+
+  if (file != NULL && generate != NULL) {
+    return mb_yaml_fail(generate, MB_ERR_PARAM,
+                        "trace.generate and trace.file are both given: leave one out");
+  }
+  if (file == NULL && generate == NULL) {
+    return mb_yaml_fail(mb_yaml_find_nearest(config->root, "trace.file"), MB_ERR_PARAM,
+                        "trace is missing: give trace.file, a recorded trace, or trace.generate");
+  }
+  return generate != NULL ? read_generator(config, generate) : MB_OK;
+}
+
+/* --- the whole --- */
+
+static mb_status apply_setting(mb_config *config, const char *setting) {
+  const char *equals = strchr(setting, '=');
+  mb_yaml *value = NULL;
+
+  if (equals == NULL) {
+    return MB_FAIL(MB_ERR_PARAM, "--set: '%.128s' has no '='; it is --set KEY=VALUE", setting);
+  }
+  char *key = strndup(setting, (size_t)(equals - setting));
+  if (key == NULL) {
+    return no_memory(config);
+  }
+  mb_status status = mb_yaml_parse("--set", equals + 1, &value);
+  if (status != MB_OK) {
+    status = MB_FAIL(status, "%s (in '%.128s')", mb_error_message(), setting);
+  } else {
+    status = mb_yaml_set(config->root, key, value);
+    if (status != MB_OK) {
+      mb_yaml_destroy(value);
+    }
+  }
+  free(key);
+  return status;
+}
+
+static void set_defaults(mb_config *config) {
+  for (const mb_param *param = mb_config_values(); param->key != NULL; param++) {
+    if (!mb_config_is_path(param)) {
+      const mb_param table[] = {*param, {0}};
+      mb_params_init(table, config);
+    }
+  }
+}
+
+static mb_status set_default_output(mb_config *config) {
+  if (config->output == NULL) {
+    size_t size = strlen(config->name) + sizeof ".h5";
+    config->output = malloc(size);
+    if (config->output == NULL) {
+      return no_memory(config);
+    }
+    (void)snprintf(config->output, size, "%s.h5", config->name);
+  }
+  return MB_OK;
+}
+
+static mb_status read_all(mb_config *config, size_t n_settings, const char *const *settings) {
+  MB_TRY(mb_yaml_read(config->path, &config->root));
+  if (config->root->kind != MB_YAML_MAPPING) {
+    return mb_yaml_fail(config->root, MB_ERR_PARAM, "a config is a mapping of keys, not %s",
+                        mb_yaml_kind_name(config->root->kind));
+  }
+  for (size_t i = 0; i < n_settings; i++) {
+    MB_TRY(apply_setting(config, settings[i]));
+  }
+  set_defaults(config);
+  MB_TRY(read_section(config, config->root, ""));
+  MB_TRY(check_given(config));
+  MB_TRY(check_name(config));
+  MB_TRY(read_trace(config));
+  MB_TRY(mb_config_read_strategies(config));
+  return set_default_output(config);
+}
+
+mb_status mb_config_read(const char *path, size_t n_settings, const char *const *settings,
+                         mb_config **config) {
+  mb_config *made = calloc(1, sizeof *made);
+
+  if (made == NULL || (made->path = strdup(path)) == NULL) {
+    free(made);
+    return MB_FAIL(MB_ERR_MEMORY, "%s: out of memory", path);
+  }
+  mb_status status = read_all(made, n_settings, settings);
+  if (status != MB_OK) {
+    mb_config_destroy(made);
+    return status;
+  }
+  *config = made;
+  return MB_OK;
+}
+
+void mb_config_destroy(mb_config *config) {
+  if (config == NULL) {
+    return;
+  }
+  for (size_t i = 0; i < config->n_strategies; i++) {
+    free((void *)config->strategies[i].label);
+    free((void *)config->strategies[i].params);
+  }
+  free(config->strategies);
+  free(config->generator_params);
+  free(config->trace_file);
+  free(config->output);
+  mb_yaml_destroy(config->root);
+  free(config->path);
+  free(config);
+}
+
+mb_status mb_config_open_source(const mb_config *config, mb_source **source) {
+  if (config->trace_file != NULL) {
+    return mb_source_open_trace(config->trace_file, source);
+  }
+  mb_status status = mb_source_open_generator(config->generator, config->generator_params,
+                                              (uint64_t)config->seed, source);
+  if (status == MB_OK) {
+    return MB_OK;
+  }
+  return mb_yaml_fail(mb_yaml_find(config->root, "trace.generate"), status, "trace.generate: %s",
+                      mb_error_message());
+}
+
+/* --- against the trace --- */
+
+/* The key to change where mb_shape_check() refuses: its checks, in its order. */
+static const char *misfit_of_shape(const mb_shape *shape) {
+  if (shape->n_slots < shape->n_experts || shape->n_slots % shape->n_gpus != 0) {
+    return "cluster.slots";
+  }
+  return shape->n_gpus % shape->n_nodes != 0 ? "cluster.gpus" : "cluster.groups";
+}
+
+static mb_status fail_misfit(const mb_config *config, const char *key, mb_status status) {
+  return mb_yaml_fail(mb_yaml_find_nearest(config->root, key), status, "%s: %s", key,
+                      mb_error_message());
+}
+
+mb_status mb_config_fit(const mb_config *config, const mb_trace_info *info,
+                        mb_replay_config *replay) {
+  bool auto_from = config->summary_from == MB_CONFIG_FROM_AUTO;
+  int64_t from = auto_from ? config->interval + config->delay : config->summary_from;
+  int64_t groups = config->groups == MB_CONFIG_GROUPS_OF_TRACE ? info->n_groups : config->groups;
+  mb_replay_config made = {.shape = {.n_layers = info->n_layers,
+                                     .n_experts = info->n_experts,
+                                     .n_slots = (size_t)config->slots,
+                                     .n_groups = (size_t)groups,
+                                     .n_nodes = (size_t)config->nodes,
+                                     .n_gpus = (size_t)config->gpus},
+                           .interval = (size_t)config->interval,
+                           .window = (size_t)config->window,
+                           .delay = (size_t)config->delay,
+                           .summary_from = (size_t)from,
+                           .n_strategies = config->n_strategies,
+                           .strategies = config->strategies};
+
+  mb_status status = mb_shape_check(&made.shape);
+  if (status != MB_OK) {
+    return fail_misfit(config, misfit_of_shape(&made.shape), status);
+  }
+  status = mb_replay_check(&made, info);
+  if (status != MB_OK) {
+    const char *key = made.delay >= made.interval         ? "schedule.delay"
+                      : made.summary_from < info->n_steps ? "strategies"
+                      : auto_from                         ? "schedule.interval"
+                                                          : "summary.from";
+    return fail_misfit(config, key, status);
+  }
+  *replay = made;
+  return MB_OK;
+}
+
+/* --- written out --- */
+
+/* "key: value" for every parameter, in flow style; `separator` goes before the first. */
+static void write_params(FILE *stream, const char *separator, const mb_param *table,
+                         const void *values) {
+  char text[MB_PARAM_TEXT_SIZE];
+
+  for (const mb_param *param = table; param != NULL && param->key != NULL; param++) {
+    (void)fprintf(stream, "%s%s: ", separator, param->key);
+    separator = ", ";
+    (void)mb_param_format(param, values, text, sizeof text);
+    if (param->type == MB_PARAM_TEXT) {
+      mb_yaml_write_text(stream, text);
+    } else {
+      (void)fputs(text, stream);
+    }
+  }
+}
+
+static void write_trace(FILE *stream, const mb_config *config) {
+  (void)fputs("trace:\n", stream);
+  if (config->trace_file != NULL) {
+    char *absolute = realpath(config->trace_file, NULL);
+    (void)fputs("  file: ", stream);
+    mb_yaml_write_text(stream, absolute != NULL ? absolute : config->trace_file);
+    (void)fputc('\n', stream);
+    free(absolute);
+    return;
+  }
+  (void)fprintf(stream, "  generate: {use: %s", config->generator->name);
+  write_params(stream, ", ", config->generator->params, config->generator_params);
+  (void)fputs("}\n", stream);
+}
+
+static void write_strategies(FILE *stream, const mb_config *config) {
+  const mb_replay_strategy *hindsight = NULL;
+
+  (void)fputs("strategies:\n", stream);
+  for (size_t i = 0; i < config->n_strategies; i++) {
+    const mb_replay_strategy *strategy = &config->strategies[i];
+    (void)fputs("  - ", stream);
+    mb_yaml_write_text(stream, strategy->label);
+    if (strategy->role == MB_REPLAY_ONLINE) {
+      (void)fprintf(stream, ": {use: %s", strategy->strategy->name);
+      write_params(stream, ", ", strategy->strategy->params, strategy->params);
+      (void)fputc('}', stream);
+    } else if (strategy->role == MB_REPLAY_HINDSIGHT) {
+      hindsight = strategy;
+    }
+    (void)fputc('\n', stream);
+  }
+  assert(hindsight != NULL); /* it always runs */
+  (void)fputs("parameters:\n  hindsight: {", stream);
+  write_params(stream, "", hindsight->strategy->params, hindsight->params);
+  (void)fputs("}\n", stream);
+}
+
+mb_status mb_config_format(const mb_config *config, const mb_replay_config *replay, char **text) {
+  char *made = NULL;
+  size_t size = 0;
+  FILE *stream = open_memstream(&made, &size);
+
+  if (stream == NULL) {
+    return no_memory(config);
+  }
+  (void)fputs("name: ", stream);
+  mb_yaml_write_text(stream, config->name);
+  (void)fputc('\n', stream);
+  write_trace(stream, config);
+  (void)fprintf(stream, "cluster: {nodes: %zu, gpus: %zu, slots: %zu, groups: %zu}\n",
+                replay->shape.n_nodes, replay->shape.n_gpus, replay->shape.n_slots,
+                replay->shape.n_groups);
+  (void)fprintf(stream, "schedule: {interval: %zu, window: %zu, delay: %zu}\n", replay->interval,
+                replay->window, replay->delay);
+  (void)fprintf(stream, "summary: {from: %zu}\n", replay->summary_from);
+  write_strategies(stream, config);
+  (void)fprintf(stream, "seed: %lld\n", (long long)config->seed);
+  bool failed = ferror(stream) != 0;
+  if (fclose(stream) != 0 || failed) {
+    free(made);
+    return no_memory(config);
+  }
+  *text = made;
+  return MB_OK;
+}

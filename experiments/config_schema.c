@@ -1,0 +1,248 @@
+/* experiments/config_schema.c */
+#include "experiments/config_schema.h"
+
+#include <string.h>
+
+#include "balancer/planner.h"
+#include "experiments/config.h"
+#include "workloads/generator.h"
+
+/* As much as mb_shape_check() allows; and more steps than a file would hold. */
+#define SIZE_LIMIT (1 << 20)
+#define STEP_LIMIT (1 << 30)
+
+#define COUNT(name, thing, start, text)                                                           \
+  {                                                                                               \
+    .key = "cluster." #name, .type = MB_PARAM_INT, .unit = (thing), .initial = (start), .min = 1, \
+    .max = SIZE_LIMIT, .help = (text), .offset = offsetof(mb_config, name)                        \
+  }
+
+#define STEPS(section, name, start, least, text)                                       \
+  .key = section "." #name, .type = MB_PARAM_INT, .unit = "steps", .initial = (start), \
+  .min = (least), .max = STEP_LIMIT, .help = (text)
+
+const mb_param *mb_config_values(void) {
+  static const mb_param values[] = {
+      {.key = "name",
+       .type = MB_PARAM_TEXT,
+       .unit = "",
+       .help = "the run's name in the results; letters, digits and _ . -",
+       .offset = offsetof(mb_config, name)},
+      {.key = "trace.file",
+       .type = MB_PARAM_TEXT,
+       .unit = MB_CONFIG_PATH_UNIT,
+       .initial = "",
+       .help = "a recorded trace; either this or trace.generate",
+       .offset = offsetof(mb_config, trace_file)},
+      COUNT(nodes, "nodes", "1", "servers; has to divide gpus"),
+      COUNT(gpus, "GPUs", NULL, "devices over all nodes"),
+      COUNT(slots, "slots", NULL,
+            "places for experts over all GPUs, a multiple of gpus; those beyond the model's "
+            "experts hold replicas"),
+      {.key = "cluster.groups",
+       .type = MB_PARAM_INT,
+       .unit = "groups",
+       .initial = "trace",
+       .min = 1,
+       .max = SIZE_LIMIT,
+       .word = "trace",
+       .word_value = MB_CONFIG_GROUPS_OF_TRACE,
+       .help = "groups of consecutive experts; trace: as the trace says. Where they do not divide "
+               "by nodes, the policy is global and ignores nodes",
+       .offset = offsetof(mb_config, groups)},
+      {STEPS("schedule", interval, NULL, 1, "from one plan to the next"),
+       .offset = offsetof(mb_config, interval)},
+      {STEPS("schedule", window, NULL, 1, "a plan is made from the loads of this many last steps"),
+       .offset = offsetof(mb_config, window)},
+      {STEPS("schedule", delay, "0", 0, "until a plan takes effect; less than interval"),
+       .offset = offsetof(mb_config, delay)},
+      {STEPS("summary", from, "auto", 0,
+             "summaries cover the steps from this one on; auto: interval + delay"),
+       .word = "auto", .word_value = MB_CONFIG_FROM_AUTO,
+       .offset = offsetof(mb_config, summary_from)},
+      {.key = "seed",
+       .type = MB_PARAM_INT,
+       .unit = "1",
+       .initial = "1",
+       .min = 0,
+       .max = 1e15,
+       .help = "of everything random: the same seed gives the same loads",
+       .offset = offsetof(mb_config, seed)},
+      {.key = "output",
+       .type = MB_PARAM_TEXT,
+       .unit = MB_CONFIG_PATH_UNIT,
+       .initial = "",
+       .help = "the results file; default: NAME.h5 in the current directory",
+       .offset = offsetof(mb_config, output)},
+      {0}};
+
+  return values;
+}
+
+const mb_config_branch *mb_config_branches(void) {
+  static const mb_config_branch branches[] = {
+      {"trace", "the loads: a file, or a generator", true},
+      {"trace.generate",
+       "a generator's name, or {use: NAME, PARAMETER: VALUE, ...} with parameters of its own",
+       false},
+      {"cluster", "what the experts are placed on", true},
+      {"schedule", "when plans are made, and from what", true},
+      {"summary", "what summaries cover", true},
+      {"strategies",
+       "a list of names; LABEL: {use: NAME, PARAMETER: VALUE, ...} runs a strategy under a label "
+       "of letters a-z, digits and _ . -. none and hindsight always run",
+       false},
+      {"parameters",
+       "STRATEGY: {PARAMETER: VALUE, ...}, for every entry that uses the strategy; what an entry "
+       "says itself comes on top. For hindsight, those of l2",
+       false},
+      {0}};
+
+  return branches;
+}
+
+const char *const *mb_config_default_strategies(void) {
+  static const char *const names[] = {"lpt", "maxmin", "l2", NULL};
+
+  return names;
+}
+
+bool mb_config_is_path(const mb_param *param) {
+  return strcmp(param->unit, MB_CONFIG_PATH_UNIT) == 0;
+}
+
+/* Whether both keys stand in the same section. */
+static bool are_siblings(const char *a, const char *b) {
+  const char *dot_a = strrchr(a, '.');
+  const char *dot_b = strrchr(b, '.');
+  size_t length_a = dot_a != NULL ? (size_t)(dot_a - a) : 0;
+  size_t length_b = dot_b != NULL ? (size_t)(dot_b - b) : 0;
+
+  return length_a == length_b && strncmp(a, b, length_a) == 0;
+}
+
+static const char *last_part(const char *key) {
+  const char *dot = strrchr(key, '.');
+
+  return dot != NULL ? dot + 1 : key;
+}
+
+const char *mb_config_nearest(const char *key) {
+  enum { MANY = 64 };
+  mb_param siblings[MANY] = {{0}};
+  size_t n = 0;
+
+  for (const mb_param *param = mb_config_values(); param->key != NULL && n + 1 < MANY; param++) {
+    if (are_siblings(param->key, key)) {
+      siblings[n++].key = last_part(param->key);
+    }
+  }
+  for (const mb_config_branch *branch = mb_config_branches(); branch->key != NULL && n + 1 < MANY;
+       branch++) {
+    if (are_siblings(branch->key, key)) {
+      siblings[n++].key = last_part(branch->key);
+    }
+  }
+  const char *nearest = mb_param_nearest(siblings, last_part(key));
+  if (nearest != NULL) {
+    return nearest;
+  }
+  /* A key of another section at the wrong place: `gpus` beside `cluster`. */
+  for (const mb_param *param = mb_config_values(); param->key != NULL; param++) {
+    if (strcmp(last_part(param->key), last_part(key)) == 0) {
+      return param->key;
+    }
+  }
+  return NULL;
+}
+
+static const char *type_name(const mb_param *param) {
+  switch (param->type) {
+  case MB_PARAM_INT:
+    return "whole number";
+  case MB_PARAM_REAL:
+    return "number";
+  case MB_PARAM_BOOL:
+    return "true or false";
+  case MB_PARAM_TEXT:
+    return mb_config_is_path(param) ? "path" : "text";
+  }
+  return "?";
+}
+
+/* "whole number of rounds, 0 to 1e+09 or unlimited" */
+static void print_range(FILE *stream, const mb_param *param) {
+  bool has_unit = param->unit[0] != '\0' && strcmp(param->unit, "1") != 0;
+
+  (void)fputs(type_name(param), stream);
+  if (param->type == MB_PARAM_INT || param->type == MB_PARAM_REAL) {
+    if (has_unit) {
+      (void)fprintf(stream, ", %s", param->unit);
+    }
+    (void)fprintf(stream, ", %.15g to %.15g", param->min, param->max);
+  }
+  if (param->word != NULL) {
+    (void)fprintf(stream, ", or %s", param->word);
+  }
+  for (size_t i = 0; param->choices != NULL && param->choices[i] != NULL; i++) {
+    (void)fprintf(stream, "%s%s", i == 0 ? ": " : ", ", param->choices[i]);
+  }
+}
+
+void mb_config_print_params(FILE *stream, const mb_param *table, const char *indent) {
+  if (table == NULL || table->key == NULL) {
+    (void)fprintf(stream, "%s(no parameters)\n", indent);
+    return;
+  }
+  for (const mb_param *param = table; param->key != NULL; param++) {
+    (void)fprintf(stream, "%s%-20s %s\n%s%20s [", indent, param->key, param->help, indent, "");
+    print_range(stream, param);
+    if (param->initial == NULL) {
+      (void)fputs("; must be given", stream);
+    } else if (param->initial[0] != '\0') {
+      (void)fprintf(stream, "; default %s", param->initial);
+    }
+    (void)fputs("]\n", stream);
+  }
+}
+
+static void print_example(FILE *stream) {
+  (void)fputs("\nExample:\n"
+              "  name: first\n"
+              "  trace: {file: loads.h5}\n"
+              "  cluster: {nodes: 4, gpus: 32, slots: 288}\n"
+              "  schedule: {interval: 100, window: 100}\n"
+              "  strategies:\n"
+              "    - lpt\n"
+              "    - l2\n"
+              "    - l2-long: {use: l2, max_rounds: unlimited}\n"
+              "  parameters:\n"
+              "    l2: {min_gain: 1e-3}\n"
+              "\n"
+              "or, without a recorded trace:\n"
+              "  trace: {generate: {use: domains, model: deepseek-v3}}\n",
+              stream);
+}
+
+void mb_config_print_schema(FILE *stream) {
+  (void)fputs("A config is a YAML file with these keys. `moebal run --set KEY=VALUE` sets one, as "
+              "in\n`--set cluster.gpus=64`. A relative path in a config starts at the config's "
+              "folder, one\non the command line at the current directory.\n\n",
+              stream);
+  for (const mb_config_branch *branch = mb_config_branches(); branch->key != NULL; branch++) {
+    (void)fprintf(stream, "  %-20s %s\n", branch->key, branch->help);
+  }
+  (void)fputc('\n', stream);
+  mb_config_print_params(stream, mb_config_values(), "  ");
+  (void)fputs("\nStrategies (strategies, parameters.STRATEGY):\n", stream);
+  for (const mb_strategy *strategy = mb_strategies(); strategy->name != NULL; strategy++) {
+    (void)fprintf(stream, "  %s: %s\n", strategy->name, strategy->summary);
+    mb_config_print_params(stream, strategy->params, "    ");
+  }
+  (void)fputs("\nGenerators (trace.generate):\n", stream);
+  for (const mb_generator_type *const *type = mb_generators(); *type != NULL; type++) {
+    (void)fprintf(stream, "  %s: %s\n", (*type)->name, (*type)->summary);
+    mb_config_print_params(stream, (*type)->params, "    ");
+  }
+  print_example(stream);
+}

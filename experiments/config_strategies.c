@@ -1,0 +1,303 @@
+/* experiments/config_strategies.c */
+#include "experiments/config_strategies.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "experiments/config_schema.h"
+
+static const char NONE[] = "none";
+static const char HINDSIGHT[] = "hindsight";
+
+/* The strategy that hindsight plans with. */
+static const char HINDSIGHT_USES[] = "l2";
+
+/* --- parameters --- */
+
+mb_status mb_config_check_scalar(const mb_yaml *node, const mb_param *param, const char *key) {
+  if (node->kind != MB_YAML_SCALAR) {
+    return mb_yaml_fail(node, MB_ERR_PARAM, "%s is %s, but has to be a single value: %s", key,
+                        mb_yaml_kind_name(node->kind), param->help);
+  }
+  if (!node->quoted &&
+      (node->text[0] == '\0' || strcmp(node->text, "~") == 0 || strcmp(node->text, "null") == 0)) {
+    return mb_yaml_fail(node, MB_ERR_PARAM, "%s has no value: %s", key, param->help);
+  }
+  if (node->quoted && param->type != MB_PARAM_TEXT) {
+    return mb_yaml_fail(node, MB_ERR_PARAM, "%s is the text \"%.64s\": leave the quotes out", key,
+                        node->text);
+  }
+  return MB_OK;
+}
+
+mb_status mb_config_set_params(const mb_yaml *mapping, const char *key, bool has_use,
+                               const mb_param *table, void *values) {
+  for (size_t i = 0; i < mapping->n_children; i++) {
+    const mb_yaml *child = mapping->children[i];
+    const mb_param *param = mb_param_find(table, child->key);
+    if (has_use && strcmp(child->key, "use") == 0) {
+      continue;
+    }
+    if (param != NULL) {
+      MB_TRY(mb_config_check_scalar(child, param, child->key));
+    }
+    /* An unknown key has a message of its own, whatever its value. */
+    mb_status status = mb_params_set(table, child->key, param != NULL ? child->text : "", values);
+    if (status != MB_OK) {
+      return mb_yaml_fail(child, status, "%s: %s", key, mb_error_message());
+    }
+  }
+  return MB_OK;
+}
+
+mb_status mb_config_check_params_given(const mb_yaml *node, const char *key, const mb_param *table,
+                                       const mb_yaml *first, const mb_yaml *second) {
+  for (const mb_param *param = table; param != NULL && param->key != NULL; param++) {
+    if (param->initial == NULL && mb_yaml_get(first, param->key) == NULL &&
+        mb_yaml_get(second, param->key) == NULL) {
+      return mb_yaml_fail(node, MB_ERR_PARAM, "%s.%s is missing: %s", key, param->key, param->help);
+    }
+  }
+  return MB_OK;
+}
+
+/* --- strategies --- */
+
+static mb_status fail_strategy(const mb_yaml *node, const char *key, const char *name) {
+  char known[512] = "";
+  mb_param names[128] = {{0}};
+  size_t n = 0;
+
+  names[n++].key = NONE;
+  names[n++].key = HINDSIGHT;
+  for (const mb_strategy *strategy = mb_strategies(); strategy->name != NULL && n < 127;
+       strategy++) {
+    names[n++].key = strategy->name;
+  }
+  const char *nearest = mb_param_nearest(names, name);
+  if (nearest != NULL) {
+    return mb_yaml_fail(node, MB_ERR_PARAM, "%s: there is no strategy '%.64s'; did you mean '%s'?",
+                        key, name, nearest);
+  }
+  for (size_t i = 0; i < n; i++) {
+    size_t used = strlen(known);
+    (void)snprintf(known + used, sizeof known - used, "%s%s", used > 0 ? ", " : "", names[i].key);
+  }
+  return mb_yaml_fail(node, MB_ERR_PARAM, "%s: there is no strategy '%.64s'; there is %s", key,
+                      name, known);
+}
+
+/* A struct of parameters: the defaults, then parameters.<shared>, then the entry's own. */
+static mb_status make_params(const mb_config *config, const mb_strategy *type, const char *shared,
+                             const mb_yaml *own, void **params) {
+  const mb_yaml *parameters = mb_yaml_get(config->root, "parameters");
+  const mb_yaml *common = mb_yaml_get(parameters, shared);
+  void *made = calloc(1, type->params_size > 0 ? type->params_size : 1);
+
+  if (made == NULL) {
+    return MB_FAIL(MB_ERR_MEMORY, "%s: out of memory", config->path);
+  }
+  mb_strategy_params_init(type, made);
+  mb_status status = MB_OK;
+  if (common != NULL) {
+    status = mb_config_set_params(common, common->key, false, type->params, made);
+  }
+  if (status == MB_OK && own != NULL) {
+    status = mb_config_set_params(own, own->key, true, type->params, made);
+  }
+  if (status == MB_OK) {
+    status = mb_config_check_params_given(own != NULL ? own : config->root, type->name,
+                                          type->params, own, common);
+  }
+  if (status != MB_OK) {
+    free(made);
+    return status;
+  }
+  *params = made;
+  return MB_OK;
+}
+
+static bool has_label(const mb_config *config, const char *label) {
+  for (size_t i = 0; i < config->n_strategies; i++) {
+    if (strcmp(config->strategies[i].label, label) == 0) {
+      return true;
+    }
+  }
+  return false;
+}
+
+/* Appends a strategy; `own` is the mapping of its own parameters, or NULL. */
+static mb_status add(mb_config *config, const char *label, mb_replay_role role,
+                     const mb_strategy *type, const mb_yaml *own) {
+  void *params = NULL;
+
+  if (type != NULL) {
+    const char *shared = role == MB_REPLAY_HINDSIGHT ? HINDSIGHT : type->name;
+    MB_TRY(make_params(config, type, shared, own, &params));
+  }
+  char *copy = strdup(label);
+  mb_replay_strategy *grown =
+      realloc(config->strategies, (config->n_strategies + 1) * sizeof *grown);
+  if (grown != NULL) {
+    config->strategies = grown;
+  }
+  if (copy == NULL || grown == NULL) {
+    free(copy);
+    free(params);
+    return MB_FAIL(MB_ERR_MEMORY, "%s: out of memory", config->path);
+  }
+  grown[config->n_strategies++] =
+      (mb_replay_strategy){.label = copy, .role = role, .strategy = type, .params = params};
+  return MB_OK;
+}
+
+static mb_status add_none(mb_config *config) {
+  return add(config, NONE, MB_REPLAY_NONE, NULL, NULL);
+}
+
+static mb_status add_hindsight(mb_config *config) {
+  return add(config, HINDSIGHT, MB_REPLAY_HINDSIGHT, mb_strategy_find(HINDSIGHT_USES), NULL);
+}
+
+static mb_status add_by_name(mb_config *config, const mb_yaml *node, const char *name) {
+  if (strcmp(name, NONE) == 0) {
+    return add_none(config);
+  }
+  if (strcmp(name, HINDSIGHT) == 0) {
+    return add_hindsight(config);
+  }
+  const mb_strategy *type = mb_strategy_find(name);
+  return type != NULL ? add(config, name, MB_REPLAY_ONLINE, type, NULL)
+                      : fail_strategy(node, "strategies", name);
+}
+
+/* A label names a group of the results file, and a column of tables. */
+static mb_status check_label(const mb_config *config, const mb_yaml *node, const char *label) {
+  static const char letters[] = "abcdefghijklmnopqrstuvwxyz0123456789_.-";
+  size_t length = strlen(label);
+
+  if (length == 0 || length > MB_CONFIG_LABEL_MAX || label[strspn(label, letters)] != '\0' ||
+      label[0] == '.') {
+    return mb_yaml_fail(node, MB_ERR_PARAM,
+                        "strategies: the label '%.80s' has to be 1 to %d letters a-z, digits or "
+                        "_ . -, without a dot in front",
+                        label, MB_CONFIG_LABEL_MAX);
+  }
+  if (has_label(config, label)) {
+    return mb_yaml_fail(node, MB_ERR_PARAM,
+                        "strategies: '%s' is here a second time; give one of them a label: "
+                        "{other-name: {use: %s}}",
+                        label, label);
+  }
+  return MB_OK;
+}
+
+/* label: {use: NAME, PARAMETER: VALUE, ...} */
+static mb_status add_labelled(mb_config *config, const mb_yaml *entry) {
+  const mb_yaml *use = mb_yaml_get(entry, "use");
+
+  if (strcmp(entry->key, NONE) == 0 || strcmp(entry->key, HINDSIGHT) == 0) {
+    return mb_yaml_fail(entry, MB_ERR_PARAM,
+                        "strategies: '%s' always is the reference of that name: take another label",
+                        entry->key);
+  }
+  if (use == NULL || use->kind != MB_YAML_SCALAR) {
+    return mb_yaml_fail(entry, MB_ERR_PARAM,
+                        "strategies: '%.64s' has to be a mapping that says which strategy it is: "
+                        "{use: l2, ...}",
+                        entry->key);
+  }
+  const mb_strategy *type = mb_strategy_find(use->text);
+  if (type == NULL) {
+    return fail_strategy(use, "strategies", use->text);
+  }
+  MB_TRY(check_label(config, entry, entry->key));
+  return add(config, entry->key, MB_REPLAY_ONLINE, type, entry);
+}
+
+static mb_status add_entry(mb_config *config, const mb_yaml *entry) {
+  switch (entry->kind) {
+  case MB_YAML_SCALAR:
+    if (mb_strategy_find(entry->text) != NULL || strcmp(entry->text, NONE) == 0 ||
+        strcmp(entry->text, HINDSIGHT) == 0) {
+      MB_TRY(check_label(config, entry, entry->text));
+    }
+    return add_by_name(config, entry, entry->text);
+  case MB_YAML_MAPPING:
+    if (entry->n_children == 1) {
+      return add_labelled(config, entry->children[0]);
+    }
+    break;
+  case MB_YAML_SEQUENCE:
+    break;
+  }
+  return mb_yaml_fail(entry, MB_ERR_PARAM,
+                      "strategies: an entry is a name, or one label: {use: NAME, ...}");
+}
+
+static mb_status add_listed(mb_config *config, const mb_yaml *list) {
+  if (list->kind != MB_YAML_SEQUENCE) {
+    return mb_yaml_fail(list, MB_ERR_PARAM, "strategies is %s, but has to be a list: [lpt, l2]",
+                        mb_yaml_kind_name(list->kind));
+  }
+  for (size_t i = 0; i < list->n_children; i++) {
+    MB_TRY(add_entry(config, list->children[i]));
+  }
+  return MB_OK;
+}
+
+static bool is_listed(const mb_yaml *list, const char *name) {
+  for (size_t i = 0; list != NULL && i < list->n_children; i++) {
+    if (list->children[i]->kind == MB_YAML_SCALAR && strcmp(list->children[i]->text, name) == 0) {
+      return true;
+    }
+  }
+  return false;
+}
+
+/* Every mapping under `parameters` has to be right, whether an entry uses it or not. */
+static mb_status check_parameters(const mb_config *config) {
+  const mb_yaml *parameters = mb_yaml_get(config->root, "parameters");
+
+  if (parameters != NULL && parameters->kind != MB_YAML_MAPPING) {
+    return mb_yaml_fail(parameters, MB_ERR_PARAM,
+                        "parameters is %s, but has to be a mapping: {STRATEGY: {...}}",
+                        mb_yaml_kind_name(parameters->kind));
+  }
+  for (size_t i = 0; parameters != NULL && i < parameters->n_children; i++) {
+    const mb_yaml *node = parameters->children[i];
+    bool hindsight = strcmp(node->key, HINDSIGHT) == 0;
+    void *params = NULL;
+    const mb_strategy *type = mb_strategy_find(hindsight ? HINDSIGHT_USES : node->key);
+    if (strcmp(node->key, NONE) == 0) {
+      return mb_yaml_fail(node, MB_ERR_PARAM, "parameters: none has no parameters");
+    }
+    if (type == NULL) {
+      return fail_strategy(node, "parameters", node->key);
+    }
+    if (node->kind != MB_YAML_MAPPING) {
+      return mb_yaml_fail(node, MB_ERR_PARAM, "parameters.%s is %s, but has to be a mapping",
+                          node->key, mb_yaml_kind_name(node->kind));
+    }
+    MB_TRY(make_params(config, type, node->key, NULL, &params));
+    free(params);
+  }
+  return MB_OK;
+}
+
+mb_status mb_config_read_strategies(mb_config *config) {
+  const mb_yaml *list = mb_yaml_get(config->root, "strategies");
+
+  MB_TRY(check_parameters(config));
+  if (!is_listed(list, NONE)) {
+    MB_TRY(add_none(config));
+  }
+  if (list != NULL) {
+    MB_TRY(add_listed(config, list));
+  }
+  for (const char *const *name = mb_config_default_strategies(); list == NULL && *name != NULL;
+       name++) {
+    MB_TRY(add_by_name(config, config->root, *name));
+  }
+  return has_label(config, HINDSIGHT) ? MB_OK : add_hindsight(config);
+}

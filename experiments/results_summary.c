@@ -1,0 +1,206 @@
+/* experiments/results_summary.c */
+#include "experiments/results_summary.h"
+
+#include <assert.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "experiments/attribute.h"
+#include "sim/metrics.h"
+
+enum { MAX_COLUMNS = 32 };
+
+typedef enum column_type { COLUMN_TEXT, COLUMN_REAL, COLUMN_INT } column_type;
+
+typedef struct column {
+  const char *name, *unit, *better, *help;
+  column_type type;
+  size_t source; /* offset in mb_replay_summary; of a REAL or INT */
+  size_t offset; /* in the row */
+  size_t size;
+} column;
+
+typedef struct table {
+  column columns[MAX_COLUMNS];
+  size_t n_columns;
+  size_t row_size;
+} table;
+
+#define REAL(name) \
+  { #name, COLUMN_REAL, offsetof(mb_replay_summary, name) }
+#define INT(name) \
+  { #name, COLUMN_INT, offsetof(mb_replay_summary, name) }
+
+/* Where the replay keeps the metrics that are single numbers. */
+static const struct metric_field {
+  const char *name;
+  column_type type;
+  size_t source;
+} fields[] = {
+    REAL(run_imbalance),
+    REAL(step_imbalance_mean),
+    REAL(step_imbalance_p50),
+    REAL(step_imbalance_p95),
+    REAL(step_imbalance_p99),
+    REAL(imbalance_p99),
+    INT(plans),
+    REAL(tokens_per_active_slot),
+    INT(skipped_plans),
+    INT(moved_experts),
+    INT(steps_scored),
+    INT(empty_layer_steps),
+};
+
+static const struct metric_field *find_field(const char *name) {
+  for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
+    if (strcmp(fields[i].name, name) == 0) {
+      return &fields[i];
+    }
+  }
+  return NULL;
+}
+
+static void add_column(table *made, column added) {
+  assert(made->n_columns < MAX_COLUMNS);
+  added.offset = made->row_size;
+  made->row_size += added.size;
+  made->columns[made->n_columns++] = added;
+}
+
+static size_t longest(size_t n, const char *const *texts) {
+  size_t most = 1;
+
+  for (size_t i = 0; i < n; i++) {
+    size_t length = strlen(texts[i]);
+    most = length > most ? length : most;
+  }
+  return most;
+}
+
+static void add_metrics(table *made) {
+  for (const mb_metric *metric = mb_metrics(); metric->name != NULL; metric++) {
+    if (metric->dims[0] != '\0') {
+      continue;
+    }
+    const struct metric_field *field = find_field(metric->name);
+    assert(field != NULL); /* a metric of metrics.def that the replay does not keep */
+    add_column(made, (column){metric->name, metric->unit, metric->better, metric->formula,
+                              field->type, field->source, 0, 8});
+  }
+}
+
+static void make_table(table *made, const char *run, size_t n, const char *const *labels) {
+  *made = (table){.n_columns = 0};
+  add_column(made,
+             (column){"run", "", "none", "the run's name", COLUMN_TEXT, 0, 0, longest(1, &run)});
+  add_column(made, (column){"strategy", "", "none", "the strategy's label", COLUMN_TEXT, 0, 0,
+                            longest(n, labels)});
+  add_metrics(made);
+  add_column(made, (column){"worst_layer", "", "none",
+                            "number, in the model, of the layer with the largest run_imbalance of "
+                            "its own",
+                            COLUMN_INT, offsetof(mb_replay_summary, worst_layer), 0, 8});
+  add_column(made, (column){"worst_layer_imbalance", "1", "lower", "that layer's run_imbalance",
+                            COLUMN_REAL, offsetof(mb_replay_summary, worst_layer_imbalance), 0, 8});
+}
+
+static void fill_row(const table *made, const char *run, const char *label,
+                     const int32_t *layer_ids, const mb_replay_summary *summary, char *row) {
+  int64_t worst_layer = layer_ids[summary->worst_layer];
+
+  for (size_t i = 0; i < made->n_columns; i++) {
+    const column *cell = &made->columns[i];
+    const void *from = (const char *)summary + cell->source;
+    if (cell->type == COLUMN_TEXT) {
+      const char *text = i == 0 ? run : label;
+      /* Filled up with NULs; the longest text has none. */
+      for (size_t j = 0; text[j] != '\0'; j++) {
+        row[cell->offset + j] = text[j];
+      }
+      continue;
+    }
+    if (strcmp(cell->name, "worst_layer") == 0) {
+      from = &worst_layer;
+    }
+    memcpy(row + cell->offset, from, cell->size);
+  }
+}
+
+static hid_t column_hdf5_type(const column *cell) {
+  if (cell->type != COLUMN_TEXT) {
+    return H5Tcopy(cell->type == COLUMN_REAL ? H5T_NATIVE_DOUBLE : H5T_NATIVE_INT64);
+  }
+  hid_t type = H5Tcopy(H5T_C_S1);
+  (void)H5Tset_size(type, cell->size);
+  (void)H5Tset_strpad(type, H5T_STR_NULLPAD);
+  return type;
+}
+
+static hid_t row_type(const table *made) {
+  hid_t row = H5Tcreate(H5T_COMPOUND, made->row_size);
+
+  for (size_t i = 0; i < made->n_columns; i++) {
+    hid_t type = column_hdf5_type(&made->columns[i]);
+    (void)H5Tinsert(row, made->columns[i].name, made->columns[i].offset, type);
+    (void)H5Tclose(type);
+  }
+  return row;
+}
+
+static mb_status describe(const table *made, hid_t dataset) {
+  const char *unit[MAX_COLUMNS];
+  const char *better[MAX_COLUMNS];
+  const char *help[MAX_COLUMNS];
+
+  for (size_t i = 0; i < made->n_columns; i++) {
+    unit[i] = made->columns[i].unit;
+    better[i] = made->columns[i].better;
+    help[i] = made->columns[i].help;
+  }
+  MB_TRY(mb_attribute_put_texts(dataset, "unit", made->n_columns, unit));
+  MB_TRY(mb_attribute_put_text(dataset, "dims", "run and strategy"));
+  MB_TRY(mb_attribute_put_texts(dataset, "better", made->n_columns, better));
+  return mb_attribute_put_texts(dataset, "help", made->n_columns, help);
+}
+
+static mb_status write_rows(const table *made, hid_t file, size_t n, const char *rows) {
+  char why[256];
+  hsize_t size = n;
+  hid_t type = row_type(made);
+  hid_t space = H5Screate_simple(1, &size, NULL);
+  hid_t properties = H5Pcreate(H5P_DATASET_CREATE);
+
+  (void)H5Pset_obj_track_times(properties, false);
+  hid_t dataset = H5Dcreate2(file, "/summary", type, space, H5P_DEFAULT, properties, H5P_DEFAULT);
+  mb_status status = MB_OK;
+  if (dataset < 0 || H5Dwrite(dataset, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, rows) < 0) {
+    status = MB_FAIL(MB_ERR_IO, "cannot be written: %s", mb_hdf5_reason(why, sizeof why));
+  } else {
+    status = describe(made, dataset);
+  }
+  if (dataset >= 0) {
+    (void)H5Dclose(dataset);
+  }
+  (void)H5Pclose(properties);
+  (void)H5Sclose(space);
+  (void)H5Tclose(type);
+  return status;
+}
+
+mb_status mb_results_summary_write(hid_t file, const char *run, size_t n, const char *const *labels,
+                                   const int32_t *layer_ids, const mb_replay_summary *summary) {
+  table made;
+
+  make_table(&made, run, n, labels);
+  char *rows = calloc(n, made.row_size);
+  if (rows == NULL) {
+    return MB_FAIL(MB_ERR_MEMORY, "no memory for %zu rows", n);
+  }
+  for (size_t i = 0; i < n; i++) {
+    fill_row(&made, run, labels[i], layer_ids, &summary[i], rows + i * made.row_size);
+  }
+  mb_status status = write_rows(&made, file, n, rows);
+  free(rows);
+  return status;
+}

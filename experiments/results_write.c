@@ -1,0 +1,496 @@
+/* experiments/results_write.c - the file and its datasets. results_path.c has the temporary name,
+ * results_summary.c the table of summaries. */
+#include "experiments/results_write.h"
+
+#include <assert.h>
+#include <hdf5.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "experiments/attribute.h"
+#include "experiments/results_path.h"
+#include "experiments/results_summary.h"
+#include "sim/metrics.h"
+
+/* A chunk has about this many values: small enough for HDF5's cache, 1 MiB a dataset. */
+enum { CHUNK_VALUES = 1 << 16, DEFLATE_LEVEL = 4, MAX_RANK = 3 };
+
+/* The datasets of a strategy. */
+typedef enum leaf {
+  STEP_IMBALANCE,
+  IMBALANCE,
+  ACTIVE_EXPERTS,
+  PLAN_STEP,
+  EFFECT_STEP,
+  DUPLICATE_SLOTS,
+  NODE_IMBALANCE,
+  MOVED_EXPERTS,
+  PHYSICAL_TO_LOGICAL_MAP,
+  PLANNER_SECONDS,
+  N_LEAVES
+} leaf;
+
+typedef enum value_type { FLOAT32, FLOAT64, INT32, INT64 } value_type;
+
+typedef struct leaf_spec {
+  const char *group; /* below the run's group, with the strategy in between */
+  const char *name;
+  value_type type;
+  const char *dims; /* letters of T, K, L, P */
+  /* Of metrics.def where NULL. */
+  const char *unit, *better, *help;
+} leaf_spec;
+
+static const leaf_spec specs[N_LEAVES] = {
+    [STEP_IMBALANCE] = {"", "step_imbalance", FLOAT64, "T", NULL, NULL, NULL},
+    [IMBALANCE] = {"", "imbalance", FLOAT32, "TL", NULL, NULL, NULL},
+    [ACTIVE_EXPERTS] = {"", "active_experts", INT32, "TL", NULL, NULL, NULL},
+    [PLAN_STEP] = {"plans/", "step", INT64, "K", "step", "none", "step at which the plan was made"},
+    [EFFECT_STEP] = {"plans/", "effect_step", INT64, "KL", "step", "none",
+                     "first step under the plan; -1: the layer keeps its placement"},
+    [DUPLICATE_SLOTS] = {"plans/", "duplicate_slots", INT32, "KL", NULL, NULL, NULL},
+    [NODE_IMBALANCE] = {"plans/", "node_imbalance", FLOAT32, "KL", NULL, NULL, NULL},
+    [MOVED_EXPERTS] = {"plans/", "moved_experts", INT32, "KL", "experts", "lower",
+                       "over GPUs: distinct experts the GPU holds after the plan and held not just "
+                       "before"},
+    [PHYSICAL_TO_LOGICAL_MAP] = {"plans/", "physical_to_logical_map", INT32, "KLP", "expert",
+                                 "none", "expert that each slot holds; slot p is on GPU p / (P/D)"},
+    [PLANNER_SECONDS] = {"", "planner_seconds", FLOAT64, "K", "s", "lower",
+                         "measured time of the balancer alone"},
+};
+
+struct mb_results_writer {
+  mb_results_path path;
+  hid_t file;
+  char *run;
+  mb_shape shape;
+  size_t n_steps, n_strategies;
+  int32_t *layer_ids;
+  char **labels;
+  hid_t (*dataset)[N_LEAVES]; /* [n_strategies]; H5I_INVALID_HID: not there */
+};
+
+static mb_status fail_write(const mb_results_writer *writer, const char *what) {
+  char why[256];
+
+  return MB_FAIL(MB_ERR_IO, "%s: %s cannot be written: %s", writer->path.name, what,
+                 mb_hdf5_reason(why, sizeof why));
+}
+
+/* --- groups and datasets --- */
+
+/* Objects remember no times, so that the same run gives the same bytes, and the order in which they
+ * were made. */
+static void set_group_properties(hid_t properties) {
+  (void)H5Pset_obj_track_times(properties, false);
+  (void)H5Pset_link_creation_order(properties, H5P_CRT_ORDER_TRACKED | H5P_CRT_ORDER_INDEXED);
+}
+
+/* @param group Transferred; or NULL, where the group is only made. */
+static mb_status create_group(const mb_results_writer *writer, const char *name, hid_t *group) {
+  hid_t properties = H5Pcreate(H5P_GROUP_CREATE);
+
+  set_group_properties(properties);
+  hid_t made = H5Gcreate2(writer->file, name, H5P_DEFAULT, properties, H5P_DEFAULT);
+  (void)H5Pclose(properties);
+  if (made < 0) {
+    return fail_write(writer, name);
+  }
+  if (group != NULL) {
+    *group = made;
+  } else {
+    (void)H5Gclose(made);
+  }
+  return MB_OK;
+}
+
+static hid_t memory_type(value_type type) {
+  switch (type) {
+  case FLOAT32:
+    return H5T_NATIVE_FLOAT;
+  case FLOAT64:
+    return H5T_NATIVE_DOUBLE;
+  case INT32:
+    return H5T_NATIVE_INT32;
+  case INT64:
+    return H5T_NATIVE_INT64;
+  }
+  return H5I_INVALID_HID;
+}
+
+/* The same whatever the machine. */
+static hid_t file_type(value_type type) {
+  switch (type) {
+  case FLOAT32:
+    return H5T_IEEE_F32LE;
+  case FLOAT64:
+    return H5T_IEEE_F64LE;
+  case INT32:
+    return H5T_STD_I32LE;
+  case INT64:
+    return H5T_STD_I64LE;
+  }
+  return H5I_INVALID_HID;
+}
+
+static hsize_t extent(const mb_results_writer *writer, char letter) {
+  switch (letter) {
+  case 'T':
+    return writer->n_steps;
+  case 'L':
+    return writer->shape.n_layers;
+  case 'P':
+    return writer->shape.n_slots;
+  default:
+    return 0; /* K: grows */
+  }
+}
+
+static int shape_of(const mb_results_writer *writer, const char *dims, hsize_t size[MAX_RANK]) {
+  int rank = (int)strlen(dims);
+
+  for (int i = 0; i < rank; i++) {
+    size[i] = extent(writer, dims[i]);
+  }
+  return rank;
+}
+
+/* From the last dimension on, as much as fits; plans come one at a time, steps many. */
+static void choose_chunk(int rank, const hsize_t *size, hsize_t *chunk) {
+  hsize_t left = CHUNK_VALUES;
+
+  for (int i = rank - 1; i >= 0; i--) {
+    hsize_t want = size[i] > 0 ? size[i] : 64;
+    chunk[i] = want < left ? want : left;
+    assert(chunk[i] > 0);
+    left = left > chunk[i] ? left / chunk[i] : 1;
+  }
+}
+
+/* "T,L" of "TL" */
+static mb_status put_dims(hid_t dataset, const char *dims) {
+  char text[2 * MAX_RANK] = "";
+
+  for (size_t i = 0; dims[i] != '\0'; i++) {
+    text[2 * i] = dims[i];
+    text[2 * i + 1] = dims[i + 1] != '\0' ? ',' : '\0';
+  }
+  return mb_attribute_put_text(dataset, "dims", text);
+}
+
+static mb_status describe(hid_t dataset, const leaf_spec *spec) {
+  const mb_metric *metric = spec->unit == NULL ? mb_metric_find(spec->name) : NULL;
+
+  MB_TRY(mb_attribute_put_text(dataset, "unit", metric != NULL ? metric->unit : spec->unit));
+  MB_TRY(put_dims(dataset, spec->dims));
+  MB_TRY(mb_attribute_put_text(dataset, "better", metric != NULL ? metric->better : spec->better));
+  return mb_attribute_put_text(dataset, "help", metric != NULL ? metric->formula : spec->help);
+}
+
+static hid_t create_dataset(const mb_results_writer *writer, const char *name,
+                            const leaf_spec *spec) {
+  hsize_t size[MAX_RANK] = {0};
+  hsize_t most[MAX_RANK] = {0};
+  hsize_t chunk[MAX_RANK] = {0};
+  int rank = shape_of(writer, spec->dims, size);
+
+  choose_chunk(rank, size, chunk);
+  memcpy(most, size, sizeof most);
+  most[0] = spec->dims[0] == 'K' ? H5S_UNLIMITED : size[0];
+  hid_t space = H5Screate_simple(rank, size, most);
+  hid_t properties = H5Pcreate(H5P_DATASET_CREATE);
+  hid_t dataset = H5I_INVALID_HID;
+  if (H5Pset_obj_track_times(properties, false) >= 0 &&
+      H5Pset_chunk(properties, rank, chunk) >= 0 && H5Pset_shuffle(properties) >= 0 &&
+      H5Pset_deflate(properties, DEFLATE_LEVEL) >= 0) {
+    dataset = H5Dcreate2(writer->file, name, file_type(spec->type), space, H5P_DEFAULT, properties,
+                         H5P_DEFAULT);
+  }
+  (void)H5Pclose(properties);
+  (void)H5Sclose(space);
+  return dataset;
+}
+
+static mb_status create_leaf(mb_results_writer *writer, size_t strategy, leaf which) {
+  const leaf_spec *spec = &specs[which];
+  const char *root = which == PLANNER_SECONDS ? "timing" : "runs";
+  char name[512];
+
+  (void)snprintf(name, sizeof name, "/%s/%s/%s/%s%s", root, writer->run, writer->labels[strategy],
+                 spec->group, spec->name);
+  hid_t dataset = create_dataset(writer, name, spec);
+  if (dataset < 0) {
+    return fail_write(writer, name);
+  }
+  writer->dataset[strategy][which] = dataset;
+  mb_status status = describe(dataset, spec);
+  return status == MB_OK
+             ? MB_OK
+             : MB_FAIL(status, "%s: %s: %s", writer->path.name, name, mb_error_message());
+}
+
+static mb_status create_strategy(mb_results_writer *writer, size_t strategy) {
+  char name[512];
+
+  (void)snprintf(name, sizeof name, "/runs/%s/%s", writer->run, writer->labels[strategy]);
+  MB_TRY(create_group(writer, name, NULL));
+  (void)snprintf(name, sizeof name, "/runs/%s/%s/plans", writer->run, writer->labels[strategy]);
+  MB_TRY(create_group(writer, name, NULL));
+  (void)snprintf(name, sizeof name, "/timing/%s/%s", writer->run, writer->labels[strategy]);
+  MB_TRY(create_group(writer, name, NULL));
+  for (leaf which = 0; which < N_LEAVES; which++) {
+    if (which != NODE_IMBALANCE || mb_shape_is_hierarchical(&writer->shape)) {
+      MB_TRY(create_leaf(writer, strategy, which));
+    }
+  }
+  return MB_OK;
+}
+
+/* --- the run's attributes --- */
+
+static mb_status put_sizes(hid_t group, const mb_replay_config *replay, const mb_trace_info *info) {
+  const mb_shape *shape = &replay->shape;
+
+  MB_TRY(mb_attribute_put_int(group, "n_steps", (int64_t)info->n_steps));
+  MB_TRY(mb_attribute_put_int(group, "n_layers", (int64_t)shape->n_layers));
+  MB_TRY(mb_attribute_put_int(group, "n_experts", (int64_t)shape->n_experts));
+  MB_TRY(mb_attribute_put_int(group, "n_slots", (int64_t)shape->n_slots));
+  MB_TRY(mb_attribute_put_int(group, "n_groups", (int64_t)shape->n_groups));
+  MB_TRY(mb_attribute_put_int(group, "n_nodes", (int64_t)shape->n_nodes));
+  MB_TRY(mb_attribute_put_int(group, "n_gpus", (int64_t)shape->n_gpus));
+  MB_TRY(mb_attribute_put_int(group, "top_k", info->top_k));
+  MB_TRY(mb_attribute_put_int(group, "interval", (int64_t)replay->interval));
+  MB_TRY(mb_attribute_put_int(group, "window", (int64_t)replay->window));
+  MB_TRY(mb_attribute_put_int(group, "delay", (int64_t)replay->delay));
+  MB_TRY(mb_attribute_put_int(group, "summary_from", (int64_t)replay->summary_from));
+  return mb_attribute_put_int32s(group, "layer_ids", info->n_layers, info->layer_ids);
+}
+
+static mb_status put_run(const mb_results_writer *writer, hid_t group, const char *trace,
+                         const mb_replay_config *replay, const mb_trace_info *info) {
+  bool hierarchical = mb_shape_is_hierarchical(&replay->shape);
+
+  MB_TRY(mb_attribute_put_texts(group, "strategies", writer->n_strategies,
+                                (const char *const *)writer->labels));
+  MB_TRY(mb_attribute_put_text(group, "mode", hierarchical ? "hierarchical" : "global"));
+  MB_TRY(mb_attribute_put_text(group, "trace", trace));
+  MB_TRY(mb_attribute_put_text(group, "model", info->model));
+  MB_TRY(mb_attribute_put_text(group, "phase", mb_phase_name(info->phase)));
+  return put_sizes(group, replay, info);
+}
+
+static mb_status create_run(mb_results_writer *writer, const char *trace,
+                            const mb_replay_config *replay, const mb_trace_info *info) {
+  char name[512];
+  hid_t group = H5I_INVALID_HID;
+
+  (void)snprintf(name, sizeof name, "/timing/%s", writer->run);
+  MB_TRY(create_group(writer, "/provenance", NULL));
+  MB_TRY(create_group(writer, "/runs", NULL));
+  MB_TRY(create_group(writer, "/timing", NULL));
+  MB_TRY(create_group(writer, name, NULL));
+  (void)snprintf(name, sizeof name, "/runs/%s", writer->run);
+  MB_TRY(create_group(writer, name, &group));
+  mb_status status = put_run(writer, group, trace, replay, info);
+  (void)H5Gclose(group);
+  if (status != MB_OK) {
+    return MB_FAIL(status, "%s: %s: %s", writer->path.name, name, mb_error_message());
+  }
+  for (size_t i = 0; i < writer->n_strategies; i++) {
+    MB_TRY(create_strategy(writer, i));
+  }
+  return MB_OK;
+}
+
+static mb_status create_file(mb_results_writer *writer) {
+  hid_t properties = H5Pcreate(H5P_FILE_CREATE);
+
+  set_group_properties(properties);
+  writer->file = H5Fcreate(writer->path.temporary, H5F_ACC_TRUNC, properties, H5P_DEFAULT);
+  (void)H5Pclose(properties);
+  if (writer->file < 0) {
+    return fail_write(writer, "the results");
+  }
+  mb_status status = mb_attribute_put_text(writer->file, "format", "moebal-results");
+  if (status == MB_OK) {
+    status = mb_attribute_put_int(writer->file, "version", MB_RESULTS_VERSION);
+  }
+  return status == MB_OK ? MB_OK : MB_FAIL(status, "%s: %s", writer->path.name, mb_error_message());
+}
+
+/* --- the writer --- */
+
+static mb_status copy_names(mb_results_writer *writer, const char *run,
+                            const mb_replay_config *replay, const mb_trace_info *info) {
+  size_t n = replay->n_strategies;
+
+  writer->run = strdup(run);
+  writer->labels = calloc(n, sizeof *writer->labels);
+  writer->dataset = calloc(n, sizeof *writer->dataset);
+  writer->layer_ids = calloc(info->n_layers, sizeof *writer->layer_ids);
+  bool complete = writer->run != NULL && writer->labels != NULL && writer->dataset != NULL &&
+                  writer->layer_ids != NULL;
+  for (size_t i = 0; complete && i < n; i++) {
+    writer->n_strategies = i + 1;
+    for (leaf which = 0; which < N_LEAVES; which++) {
+      writer->dataset[i][which] = H5I_INVALID_HID;
+    }
+    writer->labels[i] = strdup(replay->strategies[i].label);
+    complete = writer->labels[i] != NULL;
+  }
+  if (!complete) {
+    return MB_FAIL(MB_ERR_MEMORY, "no memory to write %s", writer->path.name);
+  }
+  memcpy(writer->layer_ids, info->layer_ids, info->n_layers * sizeof *writer->layer_ids);
+  return MB_OK;
+}
+
+mb_status mb_results_writer_create(const char *path, const char *run, const char *trace,
+                                   const mb_replay_config *replay, const mb_trace_info *info,
+                                   mb_results_writer **writer) {
+  mb_results_writer *made = calloc(1, sizeof *made);
+
+  if (made == NULL) {
+    return MB_FAIL(MB_ERR_MEMORY, "no memory to write %s", path);
+  }
+  made->file = H5I_INVALID_HID;
+  made->shape = replay->shape;
+  made->n_steps = info->n_steps;
+  mb_status status = mb_results_path_open(path, &made->path);
+  if (status == MB_OK) {
+    status = copy_names(made, run, replay, info);
+  }
+  if (status == MB_OK) {
+    status = create_file(made);
+  }
+  if (status == MB_OK) {
+    status = create_run(made, trace, replay, info);
+  }
+  if (status != MB_OK) {
+    mb_results_writer_destroy(made);
+    return status;
+  }
+  *writer = made;
+  return MB_OK;
+}
+
+/* Writes n rows from `first` on; a dataset with K rows grows to hold them. */
+static mb_status write_rows(const mb_results_writer *writer, size_t strategy, leaf which,
+                            size_t first, size_t n, const void *values) {
+  const leaf_spec *spec = &specs[which];
+  hid_t dataset = writer->dataset[strategy][which];
+  hsize_t start[MAX_RANK] = {first};
+  hsize_t size[MAX_RANK] = {0};
+  int rank = shape_of(writer, spec->dims, size);
+
+  if (dataset < 0) {
+    return MB_OK;
+  }
+  size[0] = first + n;
+  bool written = spec->dims[0] != 'K' || H5Dset_extent(dataset, size) >= 0;
+  size[0] = n;
+  hid_t memory = H5Screate_simple(rank, size, NULL);
+  hid_t file = H5Dget_space(dataset);
+  written = written && H5Sselect_hyperslab(file, H5S_SELECT_SET, start, NULL, size, NULL) >= 0 &&
+            H5Dwrite(dataset, memory_type(spec->type), memory, file, H5P_DEFAULT, values) >= 0;
+  mb_status status = written ? MB_OK : fail_write(writer, spec->name);
+  (void)H5Sclose(memory);
+  (void)H5Sclose(file);
+  return status;
+}
+
+mb_status mb_results_writer_put_steps(mb_results_writer *writer, size_t strategy, size_t first,
+                                      size_t n, const double *step_imbalance,
+                                      const float *imbalance, const int32_t *active_experts) {
+  MB_TRY(write_rows(writer, strategy, STEP_IMBALANCE, first, n, step_imbalance));
+  MB_TRY(write_rows(writer, strategy, IMBALANCE, first, n, imbalance));
+  return write_rows(writer, strategy, ACTIVE_EXPERTS, first, n, active_experts);
+}
+
+mb_status mb_results_writer_put_plan(mb_results_writer *writer, const mb_plan_record *record) {
+  size_t s = record->strategy;
+  size_t k = record->plan;
+
+  MB_TRY(write_rows(writer, s, PLAN_STEP, k, 1, &record->step));
+  MB_TRY(write_rows(writer, s, EFFECT_STEP, k, 1, record->effect_step));
+  MB_TRY(write_rows(writer, s, DUPLICATE_SLOTS, k, 1, record->duplicate_slots));
+  if (record->node_imbalance != NULL) {
+    MB_TRY(write_rows(writer, s, NODE_IMBALANCE, k, 1, record->node_imbalance));
+  }
+  MB_TRY(write_rows(writer, s, MOVED_EXPERTS, k, 1, record->moved_experts));
+  MB_TRY(write_rows(writer, s, PHYSICAL_TO_LOGICAL_MAP, k, 1, record->physical_to_logical_map));
+  return write_rows(writer, s, PLANNER_SECONDS, k, 1, &record->planner_seconds);
+}
+
+mb_status mb_results_writer_put_summary(mb_results_writer *writer,
+                                        const mb_replay_summary *summary) {
+  mb_status status =
+      mb_results_summary_write(writer->file, writer->run, writer->n_strategies,
+                               (const char *const *)writer->labels, writer->layer_ids, summary);
+  return status == MB_OK
+             ? MB_OK
+             : MB_FAIL(status, "%s: /summary: %s", writer->path.name, mb_error_message());
+}
+
+static void close_datasets(mb_results_writer *writer) {
+  for (size_t i = 0; i < writer->n_strategies; i++) {
+    for (leaf which = 0; which < N_LEAVES; which++) {
+      if (writer->dataset[i][which] >= 0) {
+        (void)H5Dclose(writer->dataset[i][which]);
+      }
+    }
+  }
+}
+
+static mb_status put_provenance(const mb_results_writer *writer, const mb_provenance *provenance) {
+  hid_t group = H5Gopen2(writer->file, "/provenance", H5P_DEFAULT);
+
+  if (group < 0) {
+    return fail_write(writer, "/provenance");
+  }
+  mb_status status = mb_provenance_write(provenance, group);
+  (void)H5Gclose(group);
+  return status == MB_OK
+             ? MB_OK
+             : MB_FAIL(status, "%s: /provenance: %s", writer->path.name, mb_error_message());
+}
+
+/* What is in caches goes to the disk first: a dataset's close does not tell whether it could. */
+static mb_status complete_file(mb_results_writer *writer, const mb_provenance *provenance) {
+  MB_TRY(put_provenance(writer, provenance));
+  if (H5Fflush(writer->file, H5F_SCOPE_GLOBAL) < 0) {
+    return fail_write(writer, "the results");
+  }
+  close_datasets(writer);
+  if (H5Fclose(writer->file) < 0) {
+    return fail_write(writer, "the results");
+  }
+  writer->file = H5I_INVALID_HID;
+  return mb_results_path_commit(&writer->path);
+}
+
+mb_status mb_results_writer_finish(mb_results_writer *writer, const mb_provenance *provenance) {
+  mb_status status = complete_file(writer, provenance);
+
+  mb_results_writer_destroy(writer);
+  return status;
+}
+
+/* A file that is still open is dropped, not closed: libhdf5 1.10 crashes in closing what it could
+ * not write, and nobody will look at it. main() keeps HDF5 from trying at the program's end. */
+void mb_results_writer_destroy(mb_results_writer *writer) {
+  if (writer == NULL) {
+    return;
+  }
+  mb_results_path_close(&writer->path);
+  for (size_t i = 0; writer->labels != NULL && i < writer->n_strategies; i++) {
+    free(writer->labels[i]);
+  }
+  free(writer->labels);
+  free(writer->dataset);
+  free(writer->layer_ids);
+  free(writer->run);
+  free(writer);
+}
