@@ -60,7 +60,10 @@ static void test_list(void) {
 static void test_bits(void) {
   const mb_model *model = mb_model_find("deepseek-v3");
 
-  CU_ASSERT_PTR_NOT_NULL_FATAL(model);
+  CU_ASSERT_PTR_NOT_NULL(model);
+  if (model == NULL) {
+    return;
+  }
   CU_ASSERT_EQUAL(mb_model_expert_bytes(model, 8.0), 42.0 * MIB);
   CU_ASSERT_EQUAL(mb_model_expert_bytes(model, 4.5), 23.625 * MIB);
   CU_ASSERT_EQUAL(model->first_layer, 3);

@@ -177,6 +177,11 @@ static const mb_param params_table[] = {
     {.key = NULL},
 };
 
+/* The random streams of a layer. */
+typedef struct streams {
+  gsl_rng *noise, *count;
+} streams;
+
 typedef struct domains {
   mb_domains_params params;
   const mb_model *model;
@@ -185,13 +190,12 @@ typedef struct domains {
   uint64_t step;     /* the next one */
   double noise_keep; /* a = noise_keep a + noise_fresh z */
   double noise_fresh;
-  double *share[2];    /* [L,E] */
-  double *noise;       /* [L,E] a of the last step */
-  double *popularity;  /* [L,E] scratch: p, not normalised */
-  double *tail;        /* [L,E] scratch: its sums from each expert to the last */
-  gsl_rng **noise_rng; /* [L] */
-  gsl_rng **count_rng; /* [L] */
-  int32_t *layer_ids;  /* [L] */
+  double *share[2];   /* [L,E] */
+  double *noise;      /* [L,E] a of the last step */
+  double *popularity; /* [L,E] scratch: p, not normalised */
+  double *tail;       /* [L,E] scratch: its sums from each expert to the last */
+  streams *streams;   /* [L] */
+  int32_t *layer_ids; /* [L] */
   char model_text[128];
   char source[2048];
 } domains;
@@ -287,7 +291,7 @@ static void draw_counts(domains *self, size_t layer, uint32_t *count) {
 
   memset(count, 0, self->n_experts * sizeof *count);
   while (left > 0) {
-    draw_multinomial(self->count_rng[layer], left, self->n_experts, weight, tail, count);
+    draw_multinomial(self->streams[layer].count, left, self->n_experts, weight, tail, count);
     left = take_excess(self->n_tokens, self->n_experts, weight, count);
   }
 }
@@ -318,7 +322,7 @@ static void advance_noise(domains *self, size_t layer) {
   if (self->noise_fresh > 0.0) {
     for (size_t e = 0; e < self->n_experts; e++) {
       noise[e] = self->noise_keep * noise[e] +
-                 gsl_ran_gaussian_ziggurat(self->noise_rng[layer], self->noise_fresh);
+                 gsl_ran_gaussian_ziggurat(self->streams[layer].noise, self->noise_fresh);
     }
   }
 }
@@ -341,16 +345,15 @@ static mb_status next(void *state, size_t n, uint32_t *load) {
 static void fini(void *state) {
   domains *self = state;
 
-  for (size_t layer = 0; layer < self->n_layers; layer++) {
-    if (self->noise_rng != NULL && self->noise_rng[layer] != NULL) {
-      gsl_rng_free(self->noise_rng[layer]);
+  for (size_t layer = 0; self->streams != NULL && layer < self->n_layers; layer++) {
+    if (self->streams[layer].noise != NULL) {
+      gsl_rng_free(self->streams[layer].noise);
     }
-    if (self->count_rng != NULL && self->count_rng[layer] != NULL) {
-      gsl_rng_free(self->count_rng[layer]);
+    if (self->streams[layer].count != NULL) {
+      gsl_rng_free(self->streams[layer].count);
     }
   }
-  free(self->noise_rng);
-  free(self->count_rng);
+  free(self->streams);
   free(self->share[0]);
   free(self->share[1]);
   free(self->noise);
@@ -400,13 +403,12 @@ static mb_status allocate(domains *self) {
   self->noise = calloc(n, sizeof *self->noise);
   self->popularity = calloc(n, sizeof *self->popularity);
   self->tail = calloc(n, sizeof *self->tail);
-  self->noise_rng = calloc(n_layers, sizeof *self->noise_rng);
-  self->count_rng = calloc(n_layers, sizeof *self->count_rng);
+  self->streams = calloc(n_layers, sizeof *self->streams);
   self->layer_ids = calloc(n_layers, sizeof *self->layer_ids);
   self->n_layers = n_layers;
   if (self->share[0] == NULL || self->share[1] == NULL || self->noise == NULL ||
-      self->popularity == NULL || self->tail == NULL || self->noise_rng == NULL ||
-      self->count_rng == NULL || self->layer_ids == NULL) {
+      self->popularity == NULL || self->tail == NULL || self->streams == NULL ||
+      self->layer_ids == NULL) {
     return MB_FAIL(MB_ERR_MEMORY, "no memory for %zu layers of %zu experts", n_layers,
                    self->n_experts);
   }
@@ -435,9 +437,9 @@ static void draw_shares(domains *self, size_t layer, gsl_rng *rng) {
 static mb_status init_layer(domains *self, size_t layer, uint64_t seed) {
   gsl_rng *rng = mb_stream_create(seed, "domains/popularity", layer);
 
-  self->noise_rng[layer] = mb_stream_create(seed, "domains/noise", layer);
-  self->count_rng[layer] = mb_stream_create(seed, "domains/count", layer);
-  if (rng == NULL || self->noise_rng[layer] == NULL || self->count_rng[layer] == NULL) {
+  self->streams[layer].noise = mb_stream_create(seed, "domains/noise", layer);
+  self->streams[layer].count = mb_stream_create(seed, "domains/count", layer);
+  if (rng == NULL || self->streams[layer].noise == NULL || self->streams[layer].count == NULL) {
     if (rng != NULL) {
       gsl_rng_free(rng);
     }
@@ -448,7 +450,7 @@ static mb_status init_layer(domains *self, size_t layer, uint64_t seed) {
   /* The noise starts in its stationary state. */
   for (size_t e = 0; self->params.noise_rms > 0.0 && e < self->n_experts; e++) {
     self->noise[layer * self->n_experts + e] =
-        gsl_ran_gaussian_ziggurat(self->noise_rng[layer], self->params.noise_rms);
+        gsl_ran_gaussian_ziggurat(self->streams[layer].noise, self->params.noise_rms);
   }
   self->layer_ids[layer] = (int32_t)(self->model->first_layer + layer);
   return MB_OK;
