@@ -102,6 +102,17 @@ static void free_texts(size_t count, char **texts) {
   free(texts);
 }
 
+/* At most `max` bytes of a text that need not end; NULL is "". */
+static char *copy_text(const char *text, size_t max) {
+  size_t length = text != NULL ? strnlen(text, max) : 0;
+  char *copy = calloc(1, length + 1);
+
+  if (copy != NULL && length > 0) {
+    memcpy(copy, text, length);
+  }
+  return copy;
+}
+
 /* The texts of an open attribute, of fixed or variable length; `texts` has `count` entries, all
    NULL, and keeps what was read before a failure. */
 static mb_status copy_texts(hid_t attribute, hid_t type, size_t count, char **texts) {
@@ -119,7 +130,7 @@ static mb_status copy_texts(hid_t attribute, hid_t type, size_t count, char **te
     if (variable) {
       memcpy(&text, raw + i * size, sizeof text);
     }
-    texts[i] = strndup(text != NULL ? text : "", variable ? NAME_SIZE : size);
+    texts[i] = copy_text(text, variable ? NAME_SIZE : size);
     complete = complete && texts[i] != NULL;
     if (variable) {
       (void)H5free_memory(text);
@@ -143,8 +154,10 @@ static mb_status read_texts(const mb_results *results, hid_t group, const char *
   }
   hid_t type = H5Aget_type(attribute);
   char **list = calloc(found, sizeof *list);
-  mb_status status = list == NULL ? MB_FAIL(MB_ERR_MEMORY, "finds no memory")
-                                  : copy_texts(attribute, type, found, list);
+  mb_status status = MB_FAIL(MB_ERR_MEMORY, "finds no memory");
+  if (list != NULL) {
+    status = copy_texts(attribute, type, found, list);
+  }
   (void)H5Tclose(type);
   (void)H5Aclose(attribute);
   if (status != MB_OK) {
@@ -308,9 +321,11 @@ mb_status mb_results_read_effect_steps(const mb_results *results, size_t strateg
   mb_status status = MB_OK;
   if (plans > 0) {
     steps = calloc(plans * results->run.n_layers, sizeof *steps);
-    status = steps == NULL ? MB_FAIL(MB_ERR_MEMORY, "no memory for %zu plans", plans)
-                           : read_rows(results, strategy, "plans/effect_step", dataset, 2, 0, plans,
-                                       H5T_NATIVE_INT64, steps);
+    status = MB_FAIL(MB_ERR_MEMORY, "no memory for %zu plans", plans);
+    if (steps != NULL) {
+      status = read_rows(results, strategy, "plans/effect_step", dataset, 2, 0, plans,
+                         H5T_NATIVE_INT64, steps);
+    }
   }
   (void)H5Dclose(dataset);
   if (status == MB_OK) {
@@ -488,8 +503,10 @@ static mb_status open_results(const char *path, const char *run, mb_results **re
   }
   made->file = H5I_INVALID_HID;
   made->path = strdup(path);
-  mb_status status = made->path == NULL ? MB_FAIL(MB_ERR_MEMORY, "no memory to open %s", path)
-                                        : read_results(made, run);
+  mb_status status = MB_FAIL(MB_ERR_MEMORY, "no memory to open %s", path);
+  if (made->path != NULL) {
+    status = read_results(made, run);
+  }
   if (status != MB_OK) {
     mb_results_destroy(made);
     return status;
@@ -577,9 +594,12 @@ static mb_status probe(const char *path, const char *run) {
   }
   int error = errno;
   (void)close(ends[1]);
-  mb_status status =
-      child < 0 ? MB_FAIL(MB_ERR_IO, "no process to check %s with: %s", path, strerror(error))
-                : await_probe(child, path, ends[0]);
+  mb_status status = MB_OK;
+  if (child < 0) {
+    status = MB_FAIL(MB_ERR_IO, "no process to check %s with: %s", path, strerror(error));
+  } else {
+    status = await_probe(child, path, ends[0]);
+  }
   (void)close(ends[0]);
   return status;
 }

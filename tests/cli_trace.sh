@@ -28,8 +28,8 @@ refuses() {
   shift 2
   run "$run_status" "$@"
   [ ! -s out ] || fail "trace $*: something on standard output"
-  # Where the command line itself is wrong, argp adds a line that points to --help.
-  grep -v 'help. or .*usage. for more information' err >said || true
+  # Where the command line itself is wrong, argp adds a sentence that points to --help.
+  sed -e '/^Try `moebal/d' -e '/^information\.$/d' err >said
   [ "$(wc -l <said)" -eq 1 ] || fail "trace $*: not one line"
   grep -qF -e "$text" said || fail "trace $*: not '$text'"
 }

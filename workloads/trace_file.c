@@ -175,7 +175,7 @@ void mb_h5_close(mb_h5_dataset *dataset) {
 
 /* Bytes of the UTF-8 character at `text`, or 0 if it is none. */
 static size_t utf8_length(const unsigned char *text) {
-  size_t n = text[0] < 0x80                        ? 1
+  size_t n = text[0] < 0x80                       ? 1
              : text[0] >= 0xc2 && text[0] <= 0xdf ? 2
              : text[0] >= 0xe0 && text[0] <= 0xef ? 3
              : text[0] >= 0xf0 && text[0] <= 0xf4 ? 4
@@ -278,7 +278,7 @@ mb_status mb_h5_text(const char *path, hid_t file, const char *name, char **text
   hid_t type = H5Aget_type(attribute);
   if (H5Tget_class(type) == H5T_STRING) {
     size_t size = H5Tget_size(type);
-    *text = H5Tis_variable_str(type) > 0 ? read_variable(attribute, type)
+    *text = H5Tis_variable_str(type) > 0   ? read_variable(attribute, type)
             : size > 0 && size <= TEXT_MAX ? read_fixed(attribute, type, size)
                                            : NULL;
   }
@@ -298,8 +298,8 @@ mb_status mb_h5_ints(const char *path, hid_t file, const char *name, size_t n, i
     return MB_FAIL(MB_ERR_FORMAT, "%s: attribute %s is missing", path, name);
   }
   hid_t type = H5Aget_type(attribute);
-  bool good = H5Tget_class(type) == H5T_INTEGER &&
-              H5Aread(attribute, H5T_NATIVE_INT64, values) >= 0;
+  bool good =
+      H5Tget_class(type) == H5T_INTEGER && H5Aread(attribute, H5T_NATIVE_INT64, values) >= 0;
   (void)H5Tclose(type);
   (void)H5Aclose(attribute);
   if (!good) {

@@ -30,10 +30,10 @@ enum { PROBE_THROUGH = 40, PROBE_UNREADABLE = 41 };
 static const size_t SLAB_BYTES = (size_t)4 << 20;
 static const size_t ATTRIBUTE_BYTES_MAX = (size_t)64 << 20;
 
-typedef struct walk {
+typedef struct walker {
   uint64_t bytes_left;
   bool unreadable; /* a chunk of data was */
-} walk;
+} walker;
 
 /* Reads an attribute in the type that it is stored in, and forgets it. */
 static herr_t read_attribute(hid_t object, const char *name, const H5A_info_t *info, void *data) {
@@ -47,8 +47,7 @@ static herr_t read_attribute(hid_t object, const char *name, const H5A_info_t *i
   hid_t space = H5Aget_space(attribute);
   hssize_t n = H5Sget_simple_extent_npoints(space);
   size_t size = H5Tget_size(type);
-  if (n > 0 && size > 0 && size <= ATTRIBUTE_BYTES_MAX &&
-      (size_t)n <= ATTRIBUTE_BYTES_MAX / size) {
+  if (n > 0 && size > 0 && size <= ATTRIBUTE_BYTES_MAX && (size_t)n <= ATTRIBUTE_BYTES_MAX / size) {
     void *values = calloc((size_t)n, size);
     if (values != NULL && H5Aread(attribute, type, values) >= 0) {
       (void)H5Dvlen_reclaim(type, space, H5P_DEFAULT, values);
@@ -96,7 +95,7 @@ static bool read_rows(hid_t dataset, hid_t type, hid_t space, int rank, hsize_t 
 }
 
 /* Some rows at a time, as long as the walk may read on. Rows too long for that are left out. */
-static void read_all_rows(walk *walk, hid_t dataset, hid_t type, hid_t space, int rank) {
+static void read_all_rows(walker *walk, hid_t dataset, hid_t type, hid_t space, int rank) {
   hsize_t dims[H5S_MAX_RANK] = {1};
   size_t size = H5Tget_size(type);
   uint64_t row_bytes = size;
@@ -114,7 +113,7 @@ static void read_all_rows(walk *walk, hid_t dataset, hid_t type, hid_t space, in
   hsize_t n_rows = SLAB_BYTES > row_bytes ? SLAB_BYTES / row_bytes : 1;
   void *memory = malloc((size_t)(n_rows * row_bytes));
   for (hsize_t first = 0; memory != NULL && first < dims[0]; first += n_rows) {
-    dims[0] - first < n_rows ? n_rows = dims[0] - first : 0;
+    n_rows = dims[0] - first < n_rows ? dims[0] - first : n_rows;
     if (walk->bytes_left < n_rows * row_bytes) {
       walk->bytes_left = 0;
       break;
@@ -128,7 +127,7 @@ static void read_all_rows(walk *walk, hid_t dataset, hid_t type, hid_t space, in
   free(memory);
 }
 
-static void read_dataset(walk *walk, hid_t dataset) {
+static void read_dataset(walker *walk, hid_t dataset) {
   hid_t space = H5Dget_space(dataset);
   hid_t type = H5Dget_type(dataset);
   int rank = H5Sget_simple_extent_ndims(space);
@@ -141,7 +140,7 @@ static void read_dataset(walk *walk, hid_t dataset) {
 }
 
 static herr_t visit(hid_t root, const char *name, const H5O_info_t *info, void *data) {
-  walk *walk = data;
+  walker *walk = data;
   hid_t object = H5Oopen(root, name, H5P_DEFAULT);
 
   if (object < 0) {
@@ -200,7 +199,7 @@ static void confine(mb_probe_limits limits) {
 }
 
 static int walk_file(const char *path, mb_probe_limits limits) {
-  walk walk = {.bytes_left = limits.data_bytes};
+  walker walk = {.bytes_left = limits.data_bytes};
   hid_t file = H5Fopen(path, H5F_ACC_RDONLY, H5P_DEFAULT);
 
   if (file >= 0) {

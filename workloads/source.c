@@ -1,0 +1,147 @@
+/* workloads/source.c - steps from a file, a generator or memory, and their digest. */
+#include "workloads/source.h"
+
+#include <assert.h>
+#include <endian.h>
+#include <stdlib.h>
+#include <string.h>
+#include <xxhash.h>
+
+#include "workloads/trace_info.h"
+
+/* The digest is defined over little-endian bytes, and we hash the loads as they lie in memory. */
+_Static_assert(__BYTE_ORDER == __LITTLE_ENDIAN,
+               "the digest of loads needs a little-endian machine");
+
+struct mb_source {
+  mb_trace_info info;
+  mb_trace *trace;         /* one of these three */
+  mb_generator *generator; /* */
+  const uint32_t *memory;  /* */
+  char *path;              /* of the trace */
+  XXH3_state_t *hash;
+  size_t n_done;
+};
+
+/* Takes `trace` and `generator`, also on failure. */
+static mb_status source_make(const mb_trace_info *info, mb_trace *trace, mb_generator *generator,
+                             const uint32_t *memory, mb_source **source) {
+  mb_source *made = calloc(1, sizeof *made);
+
+  if (made == NULL) {
+    mb_trace_destroy(trace);
+    mb_generator_destroy(generator);
+    return MB_FAIL(MB_ERR_MEMORY, "no memory for a source of loads");
+  }
+  made->trace = trace;
+  made->generator = generator;
+  made->memory = memory;
+  made->hash = XXH3_createState();
+  mb_status status = mb_trace_info_copy(info, &made->info);
+  if (status == MB_OK && (made->hash == NULL || XXH3_128bits_reset(made->hash) != XXH_OK)) {
+    status = MB_FAIL(MB_ERR_MEMORY, "no memory for a digest");
+  }
+  if (status != MB_OK) {
+    mb_source_destroy(made);
+    return status;
+  }
+  *source = made;
+  return MB_OK;
+}
+
+mb_status mb_source_open_trace(const char *path, mb_source **source) {
+  mb_trace *trace = NULL;
+  mb_source *made = NULL;
+
+  MB_TRY(mb_trace_open(path, &trace));
+  MB_TRY(source_make(mb_trace_get_info(trace), trace, NULL, NULL, &made));
+  made->path = strdup(path);
+  if (made->path == NULL) {
+    mb_source_destroy(made);
+    return MB_FAIL(MB_ERR_MEMORY, "no memory to open %s", path);
+  }
+  *source = made;
+  return MB_OK;
+}
+
+mb_status mb_source_open_generator(const mb_generator_type *type, const void *params, uint64_t seed,
+                                   mb_source **source) {
+  mb_generator *generator = NULL;
+
+  MB_TRY(mb_generator_create(type, params, seed, &generator));
+  return source_make(mb_generator_get_info(generator), NULL, generator, NULL, source);
+}
+
+mb_status mb_source_open_memory(const mb_trace_info *info, const uint32_t *load,
+                                mb_source **source) {
+  assert(info != NULL && load != NULL);
+  MB_TRY(mb_trace_info_check("loads in memory", info));
+  return source_make(info, NULL, NULL, load, source);
+}
+
+void mb_source_destroy(mb_source *source) {
+  if (source == NULL) {
+    return;
+  }
+  mb_trace_destroy(source->trace);
+  mb_generator_destroy(source->generator);
+  mb_trace_info_fini(&source->info);
+  (void)XXH3_freeState(source->hash);
+  free(source->path);
+  free(source);
+}
+
+const mb_trace_info *mb_source_get_info(const mb_source *source) {
+  return &source->info;
+}
+
+mb_trace *mb_source_get_trace(mb_source *source) {
+  return source->trace;
+}
+
+static mb_status read_steps(mb_source *source, size_t n, uint32_t *load) {
+  size_t step_size = source->info.n_layers * source->info.n_experts;
+
+  if (source->trace != NULL) {
+    return mb_trace_read(source->trace, source->n_done, n, load);
+  }
+  if (source->generator != NULL) {
+    return mb_generator_next(source->generator, n, load);
+  }
+  memcpy(load, source->memory + source->n_done * step_size, n * step_size * sizeof *load);
+  return MB_OK;
+}
+
+static mb_status check_digest(const mb_source *source) {
+  char digest[MB_DIGEST_SIZE];
+
+  mb_source_digest(source, digest);
+  if (source->info.load_xxh3[0] != '\0' && strcmp(digest, source->info.load_xxh3) != 0) {
+    return MB_FAIL(MB_ERR_FORMAT,
+                   "%s: /load: is not what was written: its XXH3-128 is %s, but load_xxh3 says %s",
+                   source->path != NULL ? source->path : "loads", digest, source->info.load_xxh3);
+  }
+  return MB_OK;
+}
+
+mb_status mb_source_read(mb_source *source, size_t n, uint32_t *load) {
+  size_t step_size = source->info.n_layers * source->info.n_experts;
+
+  assert(n <= source->info.n_steps - source->n_done);
+  MB_TRY(read_steps(source, n, load));
+  (void)XXH3_128bits_update(source->hash, load, n * step_size * sizeof *load);
+  source->n_done += n;
+  return n > 0 && source->n_done == source->info.n_steps ? check_digest(source) : MB_OK;
+}
+
+void mb_source_digest(const mb_source *source, char digest[MB_DIGEST_SIZE]) {
+  static const char digits[] = "0123456789abcdef";
+  XXH128_canonical_t canonical;
+
+  XXH128_canonicalFromHash(&canonical, XXH3_128bits_digest(source->hash));
+  for (size_t i = 0; i < sizeof canonical.digest; i++) {
+    digest[2 * i] = digits[canonical.digest[i] >> 4];
+    digest[2 * i + 1] = digits[canonical.digest[i] & 15];
+  }
+  digest[MB_DIGEST_SIZE - 1] = '\0';
+}

@@ -1,0 +1,267 @@
+/* workloads/trace_writer.c - trace files, written under another name until they are whole. */
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <hdf5.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <xxhash.h>
+
+#include "workloads/trace.h"
+#include "workloads/trace_info.h"
+
+static const size_t CHUNK_BYTES = (size_t)1 << 20;
+enum { DEFLATE_LEVEL = 4 };
+
+struct mb_trace_writer {
+  char *path, *temporary;
+  hid_t file, load;
+  mb_trace_info info; /* n_steps counts those written */
+  XXH3_state_t *hash;
+  bool failed;
+};
+
+static mb_status fail_write(const mb_trace_writer *writer) {
+  return MB_FAIL(MB_ERR_IO, "%s: could not be written: is the disk full?", writer->path);
+}
+
+/* Names and creates the temporary file, so that a missing folder is told with its reason. */
+static mb_status make_temporary(mb_trace_writer *writer) {
+  static const char suffix[] = ".XXXXXX";
+  size_t size = strlen(writer->path) + sizeof suffix;
+
+  writer->temporary = malloc(size);
+  if (writer->temporary == NULL) {
+    return MB_FAIL(MB_ERR_MEMORY, "no memory to write %s", writer->path);
+  }
+  (void)snprintf(writer->temporary, size, "%s%s", writer->path, suffix);
+  int file = mkstemp(writer->temporary);
+  if (file < 0) {
+    int why = errno;
+    free(writer->temporary);
+    writer->temporary = NULL;
+    return MB_FAIL(MB_ERR_IO, "%s: cannot be written: %s", writer->path, strerror(why));
+  }
+  /* mkstemp() keeps the file from others; what it becomes has the usual rights. */
+  mode_t mask = umask(0);
+  (void)umask(mask);
+  (void)fchmod(file, 0666 & ~mask);
+  (void)close(file);
+  return MB_OK;
+}
+
+static bool put_attribute(hid_t file, const char *name, hid_t type, hid_t space,
+                          const void *values) {
+  hid_t attribute = H5Acreate2(file, name, type, space, H5P_DEFAULT, H5P_DEFAULT);
+  bool good = attribute >= 0 && H5Awrite(attribute, type, values) >= 0;
+
+  return H5Aclose(attribute) >= 0 && good;
+}
+
+static bool put_text(hid_t file, const char *name, const char *text) {
+  hid_t space = H5Screate(H5S_SCALAR);
+  hid_t type = H5Tcopy(H5T_C_S1);
+  bool good = space >= 0 && type >= 0 && H5Tset_size(type, strlen(text) + 1) >= 0 &&
+              H5Tset_cset(type, H5T_CSET_UTF8) >= 0 && put_attribute(file, name, type, space, text);
+
+  (void)H5Tclose(type);
+  (void)H5Sclose(space);
+  return good;
+}
+
+/* A text that is not known is left out. */
+static bool put_known(hid_t file, const char *name, const char *text) {
+  return text == NULL || text[0] == '\0' || put_text(file, name, text);
+}
+
+static bool put_int(hid_t file, const char *name, int64_t value) {
+  hid_t space = H5Screate(H5S_SCALAR);
+  bool good = space >= 0 && put_attribute(file, name, H5T_NATIVE_INT64, space, &value);
+
+  (void)H5Sclose(space);
+  return good;
+}
+
+static bool put_layer_ids(hid_t file, const mb_trace_info *info) {
+  hsize_t n = info->n_layers;
+  hid_t space = H5Screate_simple(1, &n, NULL);
+  bool good =
+      space >= 0 && put_attribute(file, "layer_ids", H5T_NATIVE_INT32, space, info->layer_ids);
+
+  (void)H5Sclose(space);
+  return good;
+}
+
+static bool put_attributes(hid_t file, const mb_trace_info *info) {
+  return put_text(file, "format", "moebal-trace") && put_int(file, "version", MB_TRACE_VERSION) &&
+         put_text(file, "model", info->model) && put_int(file, "top_k", info->top_k) &&
+         put_int(file, "num_groups", info->n_groups) && put_layer_ids(file, info) &&
+         put_text(file, "phase", mb_phase_name(info->phase)) &&
+         put_text(file, "source", info->source) && put_text(file, "created_by", info->created_by) &&
+         put_known(file, "padding", info->padding) && put_known(file, "counts", info->counts) &&
+         put_known(file, "source_semantics", info->source_semantics) &&
+         (info->steps_per_record < 1 || put_int(file, "steps_per_record", info->steps_per_record));
+}
+
+static hid_t create_load(hid_t file, const mb_trace_info *info) {
+  size_t step_bytes = info->n_layers * info->n_experts * sizeof(uint32_t);
+  hsize_t dims[3] = {0, info->n_layers, info->n_experts};
+  hsize_t most[3] = {H5S_UNLIMITED, info->n_layers, info->n_experts};
+  hsize_t chunk[3] = {CHUNK_BYTES > step_bytes ? CHUNK_BYTES / step_bytes : 1, info->n_layers,
+                      info->n_experts};
+  hid_t space = H5Screate_simple(3, dims, most);
+  hid_t plist = H5Pcreate(H5P_DATASET_CREATE);
+  hid_t load = -1;
+
+  if (space >= 0 && plist >= 0 && H5Pset_chunk(plist, 3, chunk) >= 0 &&
+      H5Pset_shuffle(plist) >= 0 && H5Pset_deflate(plist, DEFLATE_LEVEL) >= 0 &&
+      H5Pset_obj_track_times(plist, false) >= 0) {
+    load = H5Dcreate2(file, "load", H5T_STD_U32LE, space, H5P_DEFAULT, plist, H5P_DEFAULT);
+  }
+  (void)H5Pclose(plist);
+  (void)H5Sclose(space);
+  return load;
+}
+
+static mb_status create_file(mb_trace_writer *writer) {
+  MB_TRY(make_temporary(writer));
+  writer->file = H5Fcreate(writer->temporary, H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT);
+  if (writer->file < 0 || !put_attributes(writer->file, &writer->info)) {
+    return fail_write(writer);
+  }
+  writer->load = create_load(writer->file, &writer->info);
+  return writer->load >= 0 ? MB_OK : fail_write(writer);
+}
+
+mb_status mb_trace_writer_create(const char *path, const mb_trace_info *info,
+                                 mb_trace_writer **writer) {
+  assert(path != NULL && info != NULL && writer != NULL);
+  MB_TRY(mb_trace_info_check(path, info));
+  mb_trace_writer *made = calloc(1, sizeof *made);
+  if (made == NULL) {
+    return MB_FAIL(MB_ERR_MEMORY, "no memory to write %s", path);
+  }
+  made->file = made->load = -1;
+  made->path = strdup(path);
+  made->hash = XXH3_createState();
+  mb_status status = mb_trace_info_copy(info, &made->info);
+  made->info.n_steps = 0;
+  if (status == MB_OK &&
+      (made->path == NULL || made->hash == NULL || XXH3_128bits_reset(made->hash) != XXH_OK)) {
+    status = MB_FAIL(MB_ERR_MEMORY, "no memory to write %s", path);
+  }
+  status = status == MB_OK ? create_file(made) : status;
+  if (status != MB_OK) {
+    mb_trace_writer_destroy(made);
+    return status;
+  }
+  *writer = made;
+  return MB_OK;
+}
+
+static bool write_rows(mb_trace_writer *writer, size_t n, const uint32_t *load) {
+  hsize_t dims[3] = {writer->info.n_steps + n, writer->info.n_layers, writer->info.n_experts};
+  hsize_t start[3] = {writer->info.n_steps, 0, 0};
+  hsize_t count[3] = {n, dims[1], dims[2]};
+
+  if (H5Dset_extent(writer->load, dims) < 0) {
+    return false;
+  }
+  hid_t space = H5Dget_space(writer->load);
+  hid_t rows = H5Screate_simple(3, count, NULL);
+  bool good = space >= 0 && rows >= 0 &&
+              H5Sselect_hyperslab(space, H5S_SELECT_SET, start, NULL, count, NULL) >= 0 &&
+              H5Dwrite(writer->load, H5T_NATIVE_UINT32, rows, space, H5P_DEFAULT, load) >= 0;
+  (void)H5Sclose(rows);
+  (void)H5Sclose(space);
+  return good;
+}
+
+mb_status mb_trace_writer_append(mb_trace_writer *writer, size_t n, const uint32_t *load) {
+  size_t step_size = writer->info.n_layers * writer->info.n_experts;
+
+  if (n == 0) {
+    return MB_OK;
+  }
+  if (writer->failed || !write_rows(writer, n, load)) {
+    writer->failed = true;
+    return fail_write(writer);
+  }
+  (void)XXH3_128bits_update(writer->hash, load, n * step_size * sizeof *load);
+  writer->info.n_steps += n;
+  return MB_OK;
+}
+
+static bool put_digest(mb_trace_writer *writer) {
+  char digest[MB_DIGEST_SIZE];
+  XXH128_canonical_t canonical;
+
+  XXH128_canonicalFromHash(&canonical, XXH3_128bits_digest(writer->hash));
+  for (size_t i = 0; i < sizeof canonical.digest; i++) {
+    (void)snprintf(digest + 2 * i, 3, "%02x", canonical.digest[i]);
+  }
+  return put_text(writer->file, "load_xxh3", digest);
+}
+
+/* Both ids are given up, whatever comes of it. */
+static bool close_file(mb_trace_writer *writer) {
+  bool good = true;
+
+  if (writer->load >= 0) {
+    good = H5Dclose(writer->load) >= 0;
+    writer->load = -1;
+  }
+  if (writer->file >= 0) {
+    good = H5Fclose(writer->file) >= 0 && good;
+    writer->file = -1;
+  }
+  return good;
+}
+
+/* On the disk before it gets its name: a crash must not leave an empty file there. */
+static mb_status rename_file(mb_trace_writer *writer) {
+  int file = open(writer->temporary, O_RDONLY | O_CLOEXEC);
+  bool good = file >= 0 && fsync(file) == 0;
+
+  if (file >= 0) {
+    (void)close(file);
+  }
+  if (!good || rename(writer->temporary, writer->path) != 0) {
+    return MB_FAIL(MB_ERR_IO, "%s: could not be written: %s", writer->path, strerror(errno));
+  }
+  free(writer->temporary);
+  writer->temporary = NULL;
+  return MB_OK;
+}
+
+mb_status mb_trace_writer_finish(mb_trace_writer *writer) {
+  mb_status status = MB_OK;
+
+  if (writer->info.n_steps == 0) {
+    status = MB_FAIL(MB_ERR_SHAPE, "%s: a trace needs at least one step", writer->path);
+  } else if (writer->failed || !put_digest(writer) || !close_file(writer)) {
+    status = fail_write(writer);
+  } else {
+    status = rename_file(writer);
+  }
+  mb_trace_writer_destroy(writer);
+  return status;
+}
+
+void mb_trace_writer_destroy(mb_trace_writer *writer) {
+  if (writer == NULL) {
+    return;
+  }
+  (void)close_file(writer);
+  if (writer->temporary != NULL) {
+    (void)unlink(writer->temporary);
+  }
+  mb_trace_info_fini(&writer->info);
+  (void)XXH3_freeState(writer->hash);
+  free(writer->temporary);
+  free(writer->path);
+  free(writer);
+}
