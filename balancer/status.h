@@ -43,7 +43,7 @@ const char *mb_error_message(void);
 /** Sets this thread's message and returns `status`: `return MB_FAIL(MB_ERR_RANGE, "...", ...)`.
  * The macro names the status once more, so that compilers and analysers see what is returned. */
 mb_status mb_fail(mb_status status, const char *format, ...) MB_PRINTF(2, 3);
-#define MB_FAIL(status, ...) ((void)mb_fail((status), __VA_ARGS__), (status))
+#define MB_FAIL(status, ...) ((void)mb_fail((status), __VA_ARGS__), (mb_status)(status))
 
 /** Passes a failure on; only while the function owns nothing, else `goto cleanup`. */
 #define MB_TRY(call)                   \

@@ -5,6 +5,9 @@ moebal=${MOEBAL:?the program to test}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cd "$work"
+# Threads that wait without spinning: tests share their cores.
+OMP_WAIT_POLICY=passive
+export OMP_WAIT_POLICY
 
 fail() {
   echo "cli_run: $*" >&2
