@@ -211,7 +211,8 @@ static void test_rounds(void) {
   }
 }
 
-/* Weights a few ulps apart, where rounding makes ties: decisions like the twin's, any rounds. */
+/* Small whole weights, which tie, and weights a few ulps apart, which rounding makes tie: decisions
+ * like the twin's, any rounds. */
 static void test_near_ties(void) {
   uint32_t state = 5;
 
@@ -223,12 +224,17 @@ static void test_near_ties(void) {
     size_t m = 2 + next_random(&state) % 5;
     size_t n = m * (2 + next_random(&state) % 7);
     double base = (1 + next_random(&state) % 100000) / 97.0;
+    uint32_t n_sizes = 1 + next_random(&state) % 4;
     const char *refinement = next_random(&state) % 2 == 0 ? "l2" : "maxmin";
     mb_balance_options options = {next_random(&state) % 2 == 0 ? 40 : MB_ROUNDS_UNLIMITED, 0,
                                   false};
     for (size_t i = 0; i < n; i++) {
-      weight[i] = base * (1 + next_random(&state) % 3);
-      for (uint32_t ulps = next_random(&state) % 5; ulps > 0; ulps--) {
+      weight[i] = base * (1 + next_random(&state) % n_sizes);
+      if (trial % 2 == 0) { /* small whole numbers: exact ties on both sides of the optimum */
+        weight[i] = next_random(&state) % 40;
+        continue;
+      }
+      for (uint32_t ulps = next_random(&state) % 6; ulps > 0; ulps--) {
         weight[i] = nextafter(weight[i], INFINITY);
       }
     }
@@ -256,7 +262,7 @@ int main(void) {
                          {"maps that are not asked for", test_optional_maps},
                          {"any number of threads (seed 11)", test_threads},
                          {"no rounds and unlimited rounds", test_rounds},
-                         {"weights a few ulps apart (seed 5)", test_near_ties},
+                         {"weights that tie or nearly do (seed 5)", test_near_ties},
                          CU_TEST_INFO_NULL};
   return run_suite("edges", tests);
 }
