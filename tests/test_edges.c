@@ -211,6 +211,43 @@ static void test_rounds(void) {
   }
 }
 
+/* Small whole weights, which tie, and weights a few ulps apart, which rounding makes tie: decisions
+ * like the twin's, any rounds. */
+static void test_near_ties(void) {
+  uint32_t state = 5;
+
+  for (int trial = 0; trial < 20000; trial++) {
+    double weight[48];
+    int32_t index[2][48];
+    int32_t rank[2][48];
+    mb_pack_stats stats[2];
+    size_t m = 2 + next_random(&state) % 5;
+    size_t n = m * (2 + next_random(&state) % 7);
+    double base = (1 + next_random(&state) % 100000) / 97.0;
+    uint32_t n_sizes = 1 + next_random(&state) % 4;
+    const char *refinement = next_random(&state) % 2 == 0 ? "l2" : "maxmin";
+    mb_balance_options options = {next_random(&state) % 2 == 0 ? 40 : MB_ROUNDS_UNLIMITED, 0,
+                                  false};
+    for (size_t i = 0; i < n; i++) {
+      weight[i] = base * (1 + next_random(&state) % n_sizes);
+      if (trial % 2 == 0) { /* small whole numbers: exact ties on both sides of the optimum */
+        weight[i] = next_random(&state) % 40;
+        continue;
+      }
+      for (uint32_t ulps = next_random(&state) % 6; ulps > 0; ulps--) {
+        weight[i] = nextafter(weight[i], INFINITY);
+      }
+    }
+    for (size_t x = 0; x < 2; x++) {
+      CHECK_OK(balancers[x].pack(n, m, weight, refinement, &options, index[x], rank[x], NULL,
+                                 &stats[x]));
+    }
+    CU_ASSERT(memcmp(index[0], index[1], n * sizeof(int32_t)) == 0 &&
+              memcmp(rank[0], rank[1], n * sizeof(int32_t)) == 0 &&
+              stats[0].rounds == stats[1].rounds && stats[0].swaps == stats[1].swaps);
+  }
+}
+
 int main(void) {
   CU_TestInfo tests[] = {{"one expert", test_one_expert},
                          {"one of everything", test_single},
@@ -225,6 +262,7 @@ int main(void) {
                          {"maps that are not asked for", test_optional_maps},
                          {"any number of threads (seed 11)", test_threads},
                          {"no rounds and unlimited rounds", test_rounds},
+                         {"weights that tie or nearly do (seed 5)", test_near_ties},
                          CU_TEST_INFO_NULL};
   return run_suite("edges", tests);
 }
