@@ -314,6 +314,7 @@ static mb_status open_load(mb_trace *trace) {
     return MB_FAIL(MB_ERR_FORMAT, "%s: /load: has %llu steps, but should have at least 1",
                    trace->path, (unsigned long long)dims[0]);
   }
+  MB_TRY(mb_trace_sizes_check(trace->path, (size_t)dims[1], (size_t)dims[2]));
   trace->info.n_steps = (size_t)dims[0];
   trace->info.n_layers = (size_t)dims[1];
   trace->info.n_experts = (size_t)dims[2];

@@ -22,20 +22,19 @@ bool mb_phase_find(const char *name, mb_phase *phase) {
   return false;
 }
 
-static mb_status check_sizes(const char *what, const mb_trace_info *info) {
-  if (info->n_layers < 1 || info->n_experts < 1 || info->n_layers > MB_TRACE_SIZE_MAX ||
-      info->n_experts > MB_TRACE_SIZE_MAX ||
-      info->n_layers * info->n_experts > 64 * MB_TRACE_SIZE_MAX) {
+mb_status mb_trace_sizes_check(const char *what, size_t n_layers, size_t n_experts) {
+  if (n_layers < 1 || n_experts < 1 || n_layers > MB_TRACE_SIZE_MAX ||
+      n_experts > MB_TRACE_SIZE_MAX || n_layers * n_experts > 64 * MB_TRACE_SIZE_MAX) {
     return MB_FAIL(MB_ERR_FORMAT,
                    "%s: /load: has %zu layers of %zu experts, but both should be at least 1, and "
                    "their product at most 2^26",
-                   what, info->n_layers, info->n_experts);
+                   what, n_layers, n_experts);
   }
   return MB_OK;
 }
 
 mb_status mb_trace_info_check(const char *what, const mb_trace_info *info) {
-  MB_TRY(check_sizes(what, info));
+  MB_TRY(mb_trace_sizes_check(what, info->n_layers, info->n_experts));
   if (info->top_k < 1 || (size_t)info->top_k > info->n_experts) {
     return MB_FAIL(MB_ERR_FORMAT, "%s: attribute top_k: is %" PRId32 ", but should be 1 to %zu",
                    what, info->top_k, info->n_experts);

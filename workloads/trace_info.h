@@ -4,8 +4,11 @@
 
 #include "workloads/trace.h"
 
-/** Digits that the largest sizes may have: far more than models have, few enough to multiply. */
+/** Layers or experts at most: far more than models have, few enough to multiply. */
 #define MB_TRACE_SIZE_MAX ((size_t)1 << 20)
+
+/** Whether a step may have so many loads: each at least 1, and not too many. MB_ERR_FORMAT. */
+MB_NODISCARD mb_status mb_trace_sizes_check(const char *what, size_t n_layers, size_t n_experts);
 
 /**
  * Checks what both reader and writer ask of a trace: sizes, top_k, groups, layer_ids.
