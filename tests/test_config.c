@@ -424,8 +424,30 @@ static void test_written(void) {
                 "schedule: {interval: 10, window: 1e2, delay: 9}\n");
 }
 
-/* Every key and parameter is in `moebal help config`. */
+/* Lines joined and runs of spaces made one, so that wrapped texts are found. */
+static void unwrap(char *text) {
+  char *to = text;
+
+  for (const char *from = text; *from != '\0'; from++) {
+    bool is_space = *from == ' ' || *from == '\n';
+    if (!is_space || (to > text && to[-1] != ' ')) {
+      *to++ = is_space ? ' ' : *from;
+    }
+  }
+  *to = '\0';
+}
+
+static void check_line_widths(const char *text) {
+  for (const char *line = text; *line != '\0'; line += *line == '\n') {
+    size_t length = strcspn(line, "\n");
+    CU_ASSERT(length <= 100);
+    line += length;
+  }
+}
+
+/* Every key and parameter is in `moebal help config`, with a space behind it. */
 static void test_schema(void) {
+  char key[MB_PARAM_TEXT_SIZE];
   char *text = NULL;
   size_t size = 0;
   FILE *stream = open_memstream(&text, &size);
@@ -433,6 +455,12 @@ static void test_schema(void) {
   CU_ASSERT_PTR_NOT_NULL_FATAL(stream);
   mb_config_print_schema(stream);
   CU_ASSERT_EQUAL(fclose(stream), 0);
+  check_line_widths(text);
+  for (const mb_param *param = mb_generator_find("domains")->params; param->key != NULL; param++) {
+    (void)snprintf(key, sizeof key, "\n    %-21s %c", param->key, param->help[0]);
+    CU_ASSERT_PTR_NOT_NULL(strstr(text, key));
+  }
+  unwrap(text);
   for (const mb_param *param = mb_config_values(); param->key != NULL; param++) {
     CU_ASSERT_PTR_NOT_NULL(strstr(text, param->key));
     CU_ASSERT_PTR_NOT_NULL(strstr(text, param->help));
@@ -442,6 +470,11 @@ static void test_schema(void) {
   }
   for (const mb_param *param = mb_generator_find("domains")->params; param->key != NULL; param++) {
     CU_ASSERT_PTR_NOT_NULL(strstr(text, param->help));
+  }
+  for (const char *const *name = mb_config_default_strategies(); *name != NULL; name++) {
+    const char *list = strstr(text, "Without a list: ");
+    CU_ASSERT_PTR_NOT_NULL_FATAL(list);
+    CU_ASSERT(strstr(list, *name) < strchr(list, '.'));
   }
   free(text);
 }
