@@ -30,8 +30,8 @@ static size_t min_size(size_t a, size_t b) {
 }
 
 /* Of ASCII, whatever the locale. */
-static char lower(char c) {
-  return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
+static int lower(char c) {
+  return c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c;
 }
 
 /* Levenshtein's distance, capitals or not, one row at a time; SIZE_MAX where a text is longer than

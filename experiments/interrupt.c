@@ -32,10 +32,6 @@ void mb_interrupt_install(void) {
   (void)sigaction(SIGXFSZ, &action, NULL);
 }
 
-bool mb_interrupted(void) {
-  return interrupted != 0;
-}
-
 mb_status mb_interrupt_check(void) {
   return interrupted == 0 ? MB_OK : MB_FAIL(MB_ERR_CANCELLED, "stopped on request");
 }

@@ -2,8 +2,6 @@
 #ifndef MB_EXPERIMENTS_INTERRUPT_H
 #define MB_EXPERIMENTS_INTERRUPT_H
 
-#include <stdbool.h>
-
 #include "balancer/status.h"
 
 /**
@@ -11,9 +9,6 @@
  * `ulimit -f` allows is an error of writing instead of the process's end.
  */
 void mb_interrupt_install(void);
-
-/** Whether one of those signals has come. */
-bool mb_interrupted(void);
 
 /** MB_OK, or MB_ERR_CANCELLED with a message once one of those signals has come. */
 MB_NODISCARD mb_status mb_interrupt_check(void);

@@ -444,12 +444,16 @@ static void test_written(void) {
 /* Lines joined and runs of spaces made one, so that wrapped texts are found. */
 static void unwrap(char *text) {
   char *to = text;
+  char last = ' ';
 
-  for (const char *from = text; *from != '\0'; from++) {
-    bool is_space = *from == ' ' || *from == '\n';
-    if (!is_space || (to > text && to[-1] != ' ')) {
-      *to++ = is_space ? ' ' : *from;
+  for (char *from = text; *from != '\0'; from++) {
+    if (*from == '\n') {
+      *from = ' ';
     }
+    if (*from != ' ' || last != ' ') {
+      *to++ = *from;
+    }
+    last = *from;
   }
   *to = '\0';
 }
