@@ -440,7 +440,7 @@ static void test_optional_objects(void) {
 
 /* Every optional object, once in a shape or type that does not fit. */
 static void test_optional_refused(void) {
-  static const int64_t zeros[N * 2] = {0};
+  static const int64_t zeros[N * 3] = {0};
   static const struct {
     const char *name;
     int rank;
