@@ -6,6 +6,9 @@
 
 #include "experiments/config_schema.h"
 
+/* Holds "parameters." and any strategy's name; longer ones are cut off. */
+enum { KEY_SIZE = 128 };
+
 static const char NONE[] = "none";
 static const char HINDSIGHT[] = "hindsight";
 
@@ -17,10 +20,9 @@ static const char HINDSIGHT_USES[] = "l2";
 mb_status mb_config_check_scalar(const mb_yaml *node, const mb_param *param, const char *key) {
   if (node->kind != MB_YAML_SCALAR) {
     return mb_yaml_fail(node, MB_ERR_PARAM, "%s is %s, but has to be a single value: %s", key,
-                        mb_yaml_kind_name(node->kind), param->help);
+                        mb_yaml_kind_name(node), param->help);
   }
-  if (!node->quoted &&
-      (node->text[0] == '\0' || strcmp(node->text, "~") == 0 || strcmp(node->text, "null") == 0)) {
+  if (mb_yaml_is_empty(node)) {
     return mb_yaml_fail(node, MB_ERR_PARAM, "%s has no value: %s", key, param->help);
   }
   if (node->quoted && param->type != MB_PARAM_TEXT) {
@@ -93,14 +95,16 @@ static mb_status make_params(const mb_config *config, const mb_strategy *type, c
   const mb_yaml *parameters = mb_yaml_get(config->root, "parameters");
   const mb_yaml *common = mb_yaml_get(parameters, shared);
   void *made = calloc(1, type->params_size > 0 ? type->params_size : 1);
+  char key[KEY_SIZE];
 
   if (made == NULL) {
     return MB_FAIL(MB_ERR_MEMORY, "%s: out of memory", config->path);
   }
+  (void)snprintf(key, sizeof key, "parameters.%s", shared);
   mb_strategy_params_init(type, made);
   mb_status status = MB_OK;
   if (common != NULL) {
-    status = mb_config_set_params(common, common->key, false, type->params, made);
+    status = mb_config_set_params(common, key, false, type->params, made);
   }
   if (status == MB_OK && own != NULL) {
     status = mb_config_set_params(own, own->key, true, type->params, made);
@@ -212,6 +216,12 @@ static mb_status add_labelled(mb_config *config, const mb_yaml *entry) {
     return fail_strategy(use, "strategies", use->text);
   }
   MB_TRY(check_label(config, entry, entry->key));
+  if (strcmp(entry->key, type->name) != 0 && mb_strategy_find(entry->key) != NULL) {
+    return mb_yaml_fail(entry, MB_ERR_PARAM,
+                        "strategies: '%s' is a strategy of its own, but stands for %s here: take "
+                        "another label",
+                        entry->key, type->name);
+  }
   return add(config, entry->key, MB_REPLAY_ONLINE, type, entry);
 }
 
@@ -238,7 +248,7 @@ static mb_status add_entry(mb_config *config, const mb_yaml *entry) {
 static mb_status add_listed(mb_config *config, const mb_yaml *list) {
   if (list->kind != MB_YAML_SEQUENCE) {
     return mb_yaml_fail(list, MB_ERR_PARAM, "strategies is %s, but has to be a list: [lpt, l2]",
-                        mb_yaml_kind_name(list->kind));
+                        mb_yaml_kind_name(list));
   }
   for (size_t i = 0; i < list->n_children; i++) {
     MB_TRY(add_entry(config, list->children[i]));
@@ -262,7 +272,7 @@ static mb_status check_parameters(const mb_config *config) {
   if (parameters != NULL && parameters->kind != MB_YAML_MAPPING) {
     return mb_yaml_fail(parameters, MB_ERR_PARAM,
                         "parameters is %s, but has to be a mapping: {STRATEGY: {...}}",
-                        mb_yaml_kind_name(parameters->kind));
+                        mb_yaml_kind_name(parameters));
   }
   for (size_t i = 0; parameters != NULL && i < parameters->n_children; i++) {
     const mb_yaml *node = parameters->children[i];
@@ -277,7 +287,7 @@ static mb_status check_parameters(const mb_config *config) {
     }
     if (node->kind != MB_YAML_MAPPING) {
       return mb_yaml_fail(node, MB_ERR_PARAM, "parameters.%s is %s, but has to be a mapping",
-                          node->key, mb_yaml_kind_name(node->kind));
+                          node->key, mb_yaml_kind_name(node));
     }
     MB_TRY(make_params(config, type, node->key, NULL, &params));
     free(params);

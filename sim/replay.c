@@ -95,8 +95,7 @@ mb_status mb_replay_check(const mb_replay_config *config, const mb_trace_info *i
   }
   if (config->summary_from >= info->n_steps) {
     return MB_FAIL(MB_ERR_PARAM,
-                   "summary.from %zu, but the loads have %zu steps: it must be less (interval plus "
-                   "delay, where it is not given)",
+                   "summaries begin at step %zu, but the loads have %zu steps: it must be less",
                    config->summary_from, info->n_steps);
   }
   return check_strategies(config);
