@@ -1,5 +1,6 @@
 # Writes moebal_version.h: the release and what git says of the sources. Run at every build; the
 # file changes only when the answer does.
+cmake_policy(VERSION 3.25)
 execute_process(COMMAND git describe --always --dirty --abbrev=12 --exclude=*
   WORKING_DIRECTORY ${SOURCE} OUTPUT_VARIABLE git OUTPUT_STRIP_TRAILING_WHITESPACE
   ERROR_QUIET RESULT_VARIABLE failed)

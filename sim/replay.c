@@ -41,6 +41,7 @@ static size_t smaller(size_t a, size_t b) {
 
 /* How many rows of so many bytes fit, at least one. */
 static size_t rows_within(size_t bytes, size_t row_bytes) {
+  assert(row_bytes > 0);
   return row_bytes < bytes ? bytes / row_bytes : 1;
 }
 
@@ -108,6 +109,7 @@ static mb_status allocate_rows(replay *r) {
 
   r->max_rows = smaller(r->n_steps, rows_within(SCORE_BYTES, row_bytes));
   size_t rows = n_strategies * r->max_rows;
+  assert(rows > 0 && shape->n_layers > 0);
   r->score = calloc(rows * shape->n_layers, sizeof *r->score);
   r->step_imbalance = calloc(rows, sizeof *r->step_imbalance);
   r->imbalance = calloc(rows * shape->n_layers, sizeof *r->imbalance);

@@ -11,4 +11,4 @@ git ls-files '*.[ch]' | xargs clang-format --dry-run --Werror
 git ls-files '*.sh' | xargs shellcheck --shell=sh --exclude=SC1091,SC2086 .ci/run
 CC=clang cmake --preset dev -B build/clang
 cmake --build build/clang --parallel "$(nproc)"
-git ls-files '*.c' | xargs -P "$(nproc)" -n 4 clang-tidy --quiet -p build/clang
+git ls-files '*.c' | xargs -P "$(nproc)" -n 1 clang-tidy --quiet -p build/clang

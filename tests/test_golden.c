@@ -386,7 +386,7 @@ static void test_pack(void) {
 
 static mb_placement expected_placement(const golden_case *c, const mb_shape *s) {
   mb_placement placement = placement_alloc(s);
-  double values[ITEMS_MAX];
+  double values[ITEMS_MAX] = {0};
   const char *from = text(c, "back");
   size_t width = mb_shape_max_replicas(s);
 

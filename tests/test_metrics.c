@@ -66,7 +66,8 @@ static void quantiles_like_gsl(void) {
       values[i] = 1.0 + gsl_rng_uniform(random);
     }
     gsl_sort(values, 1, n);
-    for (double q = 0.0; q <= 1.0; q += 0.03125) {
+    for (int i = 0; i <= 32; i++) {
+      double q = i / 32.0;
       double expected = gsl_stats_quantile_from_sorted_data(values, 1, n, q);
       CU_ASSERT_DOUBLE_EQUAL(mb_quantile_sorted(n, values, q), expected, 1e-15 * 4);
     }

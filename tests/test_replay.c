@@ -159,7 +159,7 @@ static void worked_example(void) {
   uint32_t load[T * L * E];
   script s = {&d, 1, false};
   mb_replay_strategy strategies[] = {{"script", MB_REPLAY_ONLINE, &script_strategy, &s}};
-  mb_replay_summary summary;
+  mb_replay_summary summary = {0};
 
   d = (diary){0};
   g = (got){0};
@@ -209,7 +209,7 @@ static void summary_from(void) {
   script s = {&d, 1, false};
   mb_replay_strategy strategies[] = {{"script", MB_REPLAY_ONLINE, &script_strategy, &s}};
   mb_replay_config config = by_hand(strategies, 1);
-  mb_replay_summary summary;
+  mb_replay_summary summary = {0};
 
   fill(load, T);
   for (size_t from = 0; from <= 8; from++) {
@@ -218,7 +218,7 @@ static void summary_from(void) {
     config.summary_from = from;
     CHECK_OK(run(config, T, load, &g, &summary));
     CU_ASSERT_EQUAL(summary.plans, (from <= 4) + (from <= 7));
-    CU_ASSERT_EQUAL(summary.moved_experts, 2 * ((from <= 4) + (from <= 7)));
+    CU_ASSERT_EQUAL(summary.moved_experts, 2 * (int64_t)((from <= 4) + (from <= 7)));
     CU_ASSERT_EQUAL(summary.empty_layer_steps, from == 0);
     CU_ASSERT_EQUAL(summary.steps_scored, (int64_t)(T - from));
   }
@@ -229,7 +229,7 @@ static void windows(void) {
   static uint32_t load[40 * L * E];
   static diary d;
   static got g;
-  mb_replay_summary summary;
+  mb_replay_summary summary = {0};
 
   fill(load, 40);
   for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
@@ -267,7 +267,7 @@ static void hindsight(void) {
   mb_replay_strategy strategies[] = {{"none", MB_REPLAY_NONE, NULL, NULL},
                                      {"hindsight", MB_REPLAY_HINDSIGHT, &script_strategy, &s}};
   mb_replay_config config = by_hand(strategies, 2);
-  mb_replay_summary summary[2];
+  mb_replay_summary summary[2] = {0};
 
   d = (diary){0};
   g = (got){0};
@@ -281,7 +281,7 @@ static void hindsight(void) {
   CU_ASSERT(g.n_plans[0] == 0 && g.n_plans[1] == 4);
   CU_ASSERT(g.plan_step[1][0] == 0 && g.effect[1][0][0] == 0 && g.moved[1][0][0] == 0);
   CU_ASSERT(g.effect[1][1][0] == 3 && g.moved[1][1][0] == 2);
-  CU_ASSERT(g.imbalance[1][0] == 1.0F && g.imbalance[1][3 * L] == 2.0F);
+  CU_ASSERT(g.imbalance[1][0] == 1.0F && g.imbalance[1][(size_t)3 * L] == 2.0F);
   CU_ASSERT(summary[0].plans == 0 && summary[0].moved_experts == 0);
   CU_ASSERT(summary[1].plans == 4 && summary[1].moved_experts == 2 + 4 + 4);
 }
@@ -292,7 +292,7 @@ static void planner_that_keeps(void) {
   uint32_t load[T * L * E];
   script s = {&d, 1, true};
   mb_replay_strategy strategies[] = {{"script", MB_REPLAY_ONLINE, &script_strategy, &s}};
-  mb_replay_summary summary;
+  mb_replay_summary summary = {0};
 
   d = (diary){0};
   g = (got){0};
@@ -343,7 +343,7 @@ static void refusals(void) {
   mb_replay_strategy none[] = {{"none", MB_REPLAY_NONE, NULL, NULL},
                                {"none", MB_REPLAY_NONE, NULL, NULL}};
   mb_replay_summary summary = {.plans = 77};
-  mb_replay_config c = by_hand(none, 1);
+  mb_replay_config c;
 #define REFUSED(change, status, text)                         \
   do {                                                        \
     c = by_hand(none, 1);                                     \
@@ -376,7 +376,7 @@ static void empty_steps(void) {
   g = (got){0};
   CHECK_FAILS(run(by_hand(none, 1), T, load, &g, &summary), MB_ERR_RANGE, "any load");
   CU_ASSERT(summary.plans == 77 && g.n_steps[0] == T && isnan(g.step_imbalance[0][5]));
-  load[5 * L * E] = 3;
+  load[(size_t)5 * L * E] = 3;
   g = (got){0};
   CHECK_OK(run(by_hand(none, 1), T, load, &g, &summary));
   CU_ASSERT(summary.steps_scored == 1 && summary.empty_layer_steps == 11);
@@ -415,7 +415,7 @@ static void threads(void) {
   mb_replay_summary one[2], more[2];
   int n_threads = omp_get_max_threads();
 
-  for (size_t i = 0; i < MOST_STEPS * L * E; i++) {
+  for (size_t i = 0; i < (size_t)MOST_STEPS * L * E; i++) {
     x = x * 1664525U + 1013904223U;
     load[i] = (x >> 16) % 9 * ((x >> 24) % 3);
   }

@@ -440,22 +440,22 @@ static void test_optional_objects(void) {
 
 /* Every optional object, once in a shape or type that does not fit. */
 static void test_optional_refused(void) {
-  static const int64_t zeros[N * 2] = {0};
+  static const int64_t zeros[N * 3] = {0};
   static const struct {
     const char *name;
-    int rank;
     hsize_t dims[4];
+    int rank;
     bool real;
-  } wrong[] = {{"step_time", 1, {T + 1}, true},
-               {"step_time", 1, {T}, false},
-               {"step_phase", 1, {T - 1}, false},
-               {"step_phase", 1, {T}, true},
-               {"load_by_source", 4, {T, L, 2, E + 1}, false},
-               {"tokens", 2, {T, 3}, false},
-               {"tokens", 1, {T}, false},
-               {"topk", 3, {5, L, 3}, false},
-               {"topk_offset", 1, {T}, false},
-               {"topk_source", 1, {6}, false}};
+  } wrong[] = {{"step_time", {T + 1}, 1, true},
+               {"step_time", {T}, 1, false},
+               {"step_phase", {T - 1}, 1, false},
+               {"step_phase", {T}, 1, true},
+               {"load_by_source", {T, L, 2, E + 1}, 4, false},
+               {"tokens", {T, 3}, 2, false},
+               {"tokens", {T}, 1, false},
+               {"topk", {5, L, 3}, 3, false},
+               {"topk_offset", {T}, 1, false},
+               {"topk_source", {6}, 1, false}};
 
   for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
     write_trace();

@@ -80,7 +80,7 @@ static void make_original(void) {
  */
 static void make_variant(size_t variant, const char *path) {
   unsigned char *bytes = malloc(n_bytes);
-  uint64_t draw = variant * 1000 + 7 * N;
+  uint64_t draw = variant * 1000 + (uint64_t)7 * N;
 
   CU_ASSERT_FATAL(bytes != NULL);
   memcpy(bytes, original, n_bytes);
