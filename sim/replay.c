@@ -107,8 +107,10 @@ static mb_status allocate_rows(replay *r) {
   size_t row_bytes = n_strategies * shape->n_layers *
                      (sizeof *r->score + sizeof *r->imbalance + sizeof *r->active_experts);
 
+  assert(row_bytes > 0);
   r->max_rows = smaller(r->n_steps, rows_within(SCORE_BYTES, row_bytes));
   size_t rows = n_strategies * r->max_rows;
+  assert(rows > 0);
   assert(rows > 0 && shape->n_layers > 0);
   r->score = calloc(rows * shape->n_layers, sizeof *r->score);
   r->step_imbalance = calloc(rows, sizeof *r->step_imbalance);
