@@ -33,6 +33,10 @@ void mb_interrupt_install(void) {
   (void)sigaction(SIGPIPE, &action, NULL);
 }
 
+bool mb_interrupted(void) {
+  return interrupted != 0;
+}
+
 mb_status mb_interrupt_check(void) {
   return interrupted == 0 ? MB_OK : MB_FAIL(MB_ERR_CANCELLED, "stopped on request");
 }

@@ -2,6 +2,8 @@
 #ifndef MB_EXPERIMENTS_INTERRUPT_H
 #define MB_EXPERIMENTS_INTERRUPT_H
 
+#include <stdbool.h>
+
 #include "balancer/status.h"
 
 /**
@@ -10,6 +12,9 @@
  * standard output or error that has gone.
  */
 void mb_interrupt_install(void);
+
+/** Whether one of those signals has come. */
+bool mb_interrupted(void);
 
 /** MB_OK, or MB_ERR_CANCELLED with a message once one of those signals has come. */
 MB_NODISCARD mb_status mb_interrupt_check(void);
