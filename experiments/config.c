@@ -153,21 +153,20 @@ static const mb_generator_type *find_generator(const mb_yaml *name) {
 }
 
 static mb_status fail_generator(const mb_yaml *node, const mb_yaml *name) {
-  char known[256] = "";
+  enum { MANY = 128 };
+  mb_param names[MANY] = {{0}};
+  size_t n = 0;
 
-  for (const mb_generator_type *const *type = mb_generators(); *type != NULL; type++) {
-    size_t used = strlen(known);
-    (void)snprintf(known + used, sizeof known - used, "%s%s", used > 0 ? ", " : "", (*type)->name);
+  for (const mb_generator_type *const *type = mb_generators(); *type != NULL && n + 1 < MANY;
+       type++) {
+    names[n++].key = (*type)->name;
   }
   if (name == NULL || name->kind != MB_YAML_SCALAR) {
     return mb_yaml_fail(node, MB_ERR_PARAM,
-                        "trace.generate has to be a generator's name, or {use: NAME, ...}; "
-                        "generators: %s",
-                        known);
+                        "trace.generate has to be a generator's name (`moebal list generators`), "
+                        "or {use: NAME, ...}");
   }
-  return mb_yaml_fail(name, MB_ERR_PARAM,
-                      "trace.generate: there is no generator '%.64s'; there is %s", name->text,
-                      known);
+  return mb_config_fail_name(name, "trace.generate", "generator", name->text, names);
 }
 
 static mb_status read_generator(mb_config *config, const mb_yaml *node) {

@@ -100,7 +100,8 @@ const mb_config_branch *mb_config_branches(void) {
        false},
       {"parameters",
        "STRATEGY: {PARAMETER: VALUE, ...}, for every entry that uses the strategy; what an entry "
-       "says itself comes on top. For hindsight, those of l2",
+       "says itself comes on top. For hindsight, those of l2. PARAMETER: VALUE, for every strategy "
+       "that has it, hindsight too; what is said of one strategy comes on top",
        false},
       {0}};
 

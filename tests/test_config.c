@@ -156,6 +156,28 @@ static void test_strategies(void) {
   mb_config_destroy(config);
 }
 
+/* What is said of a parameter holds for every strategy that has it, unless one's own says else. */
+static void test_common_parameters(void) {
+  mb_config *config = read_config(extended("strategies: [lpt, l2, {a: {use: l2, max_rounds: 3}}]\n"
+                                           "parameters:\n"
+                                           "  reference_quirks: true\n"
+                                           "  max_rounds: 7\n"
+                                           "  min_gain: 0.25\n"
+                                           "  l2: {min_gain: 0.5}\n"
+                                           "  hindsight: {reference_quirks: false}\n"),
+                                  0, NULL);
+
+  for (size_t i = 1; i <= 3; i++) {
+    CU_ASSERT(options_of(config, i)->reference_quirks);
+  }
+  CU_ASSERT(options_of(config, 2)->max_rounds == 7 && options_of(config, 2)->min_gain == 0.5);
+  CU_ASSERT(options_of(config, 3)->max_rounds == 3 && options_of(config, 3)->min_gain == 0.5);
+  check_strategy(config, 4, "hindsight", MB_REPLAY_HINDSIGHT, "l2");
+  CU_ASSERT(options_of(config, 4)->max_rounds == 7 && options_of(config, 4)->min_gain == 0.25);
+  CU_ASSERT(!options_of(config, 4)->reference_quirks);
+  mb_config_destroy(config);
+}
+
 static void test_settings(void) {
   static const char *const settings[] = {"cluster.gpus=16",
                                          "summary.from=40",
@@ -291,9 +313,9 @@ static void test_refused_trace(void) {
   check_setting_refused("trace.generate=domains", MB_ERR_PARAM,
                         "--set: trace.generate and trace.file are both given");
   check_setting_refused("trace={generate: domain}", MB_ERR_PARAM,
-                        "there is no generator 'domain'; there is domains");
+                        "trace.generate: there is no generator 'domain'; did you mean 'domains'?");
   check_setting_refused("trace={generate: {steps: 3}}", MB_ERR_PARAM,
-                        "trace.generate has to be a generator's name, or {use: NAME, ...}");
+                        "trace.generate has to be a generator's name (`moebal list generators`)");
   check_setting_refused("trace={generate: [domains]}", MB_ERR_PARAM,
                         "trace.generate has to be a generator's name");
   check_setting_refused("trace={generate: {use: domains, step: 3}}", MB_ERR_PARAM,
@@ -347,6 +369,12 @@ static void test_refused_parameters(void) {
                 PATH ":10: parameters is empty, but has to be a mapping");
   check_refused(extended("parameters: {l2: 3}\n"),
                 "parameters.l2 is a text, but has to be a mapping");
+  check_refused(extended("parameters: {max_rounds: -1}\n"),
+                PATH ":10: parameters: max_rounds is '-1', but has to be a whole number");
+  check_refused(extended("strategies: []\nparameters: {refinement: best}\n"),
+                PATH ":11: parameters: refinement is 'best', but has to be one of: lpt");
+  check_refused(extended("parameters: {max_rounds: {l2: 3}}\n"),
+                PATH ":10: max_rounds is a mapping, but has to be a single value");
   check_refused(extended("parameters: {none: {a: 1}}\n"), "parameters: none has no parameters");
   check_refused(extended("parameters: {l4: {a: 1}}\n"), "parameters: there is no strategy 'l4'");
   check_refused(extended("parameters:\n  l2:\n    min_gain: -1\n"),
@@ -503,6 +531,7 @@ static void test_schema(void) {
 int main(void) {
   CU_TestInfo tests[] = {{"defaults", test_defaults},
                          {"strategies and parameters", test_strategies},
+                         {"parameters of all strategies", test_common_parameters},
                          {"--set", test_settings},
                          {"relative paths", test_paths},
                          {"generators", test_generator},
