@@ -298,6 +298,19 @@ static const mb_strategy *find_owner(const char *parameter) {
   return strategy->name != NULL ? strategy : NULL;
 }
 
+/* A key of `parameters` that is neither a strategy nor a parameter. */
+static mb_status fail_parameter(const mb_yaml *node) {
+  for (const mb_strategy *strategy = mb_strategies(); strategy->name != NULL; strategy++) {
+    const char *nearest = mb_param_nearest(strategy->params, node->key);
+    if (nearest != NULL) {
+      return mb_yaml_fail(node, MB_ERR_PARAM,
+                          "parameters: unknown parameter '%.64s'; did you mean '%s'?", node->key,
+                          nearest);
+    }
+  }
+  return fail_strategy(node, "parameters", node->key);
+}
+
 /* A child of `parameters`: a strategy's mapping, or a parameter of all that have it. */
 static mb_status check_parameter(const mb_config *config, const mb_yaml *node) {
   bool hindsight = strcmp(node->key, HINDSIGHT) == 0;
@@ -309,7 +322,7 @@ static mb_status check_parameter(const mb_config *config, const mb_yaml *node) {
     return mb_yaml_fail(node, MB_ERR_PARAM, "parameters: none has no parameters");
   }
   if (type == NULL && owner == NULL) {
-    return fail_strategy(node, "parameters", node->key);
+    return fail_parameter(node);
   }
   if (type != NULL && node->kind != MB_YAML_MAPPING) {
     return mb_yaml_fail(node, MB_ERR_PARAM, "parameters.%s is %s, but has to be a mapping",

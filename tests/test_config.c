@@ -369,6 +369,8 @@ static void test_refused_parameters(void) {
                 PATH ":10: parameters is empty, but has to be a mapping");
   check_refused(extended("parameters: {l2: 3}\n"),
                 "parameters.l2 is a text, but has to be a mapping");
+  check_refused(extended("parameters: {max_round: 1}\n"),
+                PATH ":10: parameters: unknown parameter 'max_round'; did you mean 'max_rounds'?");
   check_refused(extended("parameters: {max_rounds: -1}\n"),
                 PATH ":10: parameters: max_rounds is '-1', but has to be a whole number");
   check_refused(extended("strategies: []\nparameters: {refinement: best}\n"),
