@@ -356,7 +356,8 @@ static void refusals(void) {
   REFUSED(c.interval = 0, MB_ERR_PARAM, "interval 0");
   REFUSED(c.window = 0, MB_ERR_PARAM, "window 0");
   REFUSED(c.delay = 3, MB_ERR_PARAM, "delay 3 with interval 3");
-  REFUSED(c.summary_from = T, MB_ERR_PARAM, "summaries begin at step 10, but the loads have 10 steps");
+  REFUSED(c.summary_from = T, MB_ERR_PARAM,
+          "summaries begin at step 10, but the loads have 10 steps");
   REFUSED(c.n_strategies = 0, MB_ERR_PARAM, "0 strategies");
   REFUSED(c.n_strategies = 2, MB_ERR_PARAM, "both called none");
   REFUSED(c.shape.n_layers = 3, MB_ERR_SHAPE, "3 layers, but the loads are of 2");
