@@ -224,7 +224,7 @@ static void test_near_ties(void) {
     size_t m = 2 + next_random(&state) % 5;
     size_t n = m * (2 + next_random(&state) % 7);
     double base = (1 + next_random(&state) % 100000) / 97.0;
-    uint32_t n_sizes = 1 + next_random(&state) % 4;
+    uint32_t n_sizes = 1 + next_random(&state) % 12;
     const char *refinement = next_random(&state) % 2 == 0 ? "l2" : "maxmin";
     mb_balance_options options = {next_random(&state) % 2 == 0 ? 40 : MB_ROUNDS_UNLIMITED, 0,
                                   false};
@@ -234,7 +234,7 @@ static void test_near_ties(void) {
         weight[i] = next_random(&state) % 40;
         continue;
       }
-      for (uint32_t ulps = next_random(&state) % 6; ulps > 0; ulps--) {
+      for (uint32_t ulps = next_random(&state) % 12; ulps > 0; ulps--) {
         weight[i] = nextafter(weight[i], INFINITY);
       }
     }

@@ -7,7 +7,7 @@
 
 #include "tests/balance.h"
 
-enum { LINE_MAX_ = 512, TEXT_MAX = 256, ITEMS_MAX = 32, N_PACK_CASES = 24, N_REBALANCE_CASES = 18 };
+enum { LINE_MAX_ = 512, TEXT_MAX = 256, ITEMS_MAX = 32, N_PACK_CASES = 25, N_REBALANCE_CASES = 18 };
 
 /* All keys that a case may have. */
 static const char *const keys[] = {
