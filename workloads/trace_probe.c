@@ -7,7 +7,7 @@
 #include <string.h>
 
 /* What is read at a time: whole chunks, so that none is unpacked twice; one at least. */
-static const uint64_t BLOCK_BYTES = (uint64_t)4 << 20;
+static const uint64_t BLOCK_BYTES = (uint64_t)256 << 10;
 static const uint64_t BLOCK_BYTES_MAX = (uint64_t)256 << 20;
 static const size_t ATTRIBUTE_BYTES_MAX = (size_t)64 << 20;
 
