@@ -261,6 +261,9 @@ static void test_attributes(void) {
   CHECK_REFUSED(open_trace(), MB_ERR_FORMAT, "not a trace");
   set_text("format", "moebal-results");
   CHECK_REFUSED(open_trace(), MB_ERR_FORMAT, "not a trace");
+  mb_trace_writer *writer = NULL;
+  CHECK_FAILS(mb_trace_writer_create(path, &info, &writer), MB_ERR_IO, "no trace");
+  (void)unlink(path);
   write_trace();
   set_int("version", 2);
   CHECK_REFUSED(open_trace(), MB_ERR_UNSUPPORTED, "is moebal-trace version 2");

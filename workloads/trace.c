@@ -73,6 +73,34 @@ static mb_status check_format(const char *path, hid_t file) {
   return MB_OK;
 }
 
+typedef struct format_errand {
+  const char *path, *format;
+} format_errand;
+
+/* In a child. */
+static mb_status compare_format(void *data) {
+  const format_errand *asked = data;
+  char *format = NULL;
+  hid_t file = H5Fopen(asked->path, H5F_ACC_RDONLY, H5P_DEFAULT);
+
+  if (file < 0) {
+    return MB_FAIL(MB_ERR_FORMAT, "%s: is not HDF5", asked->path);
+  }
+  mb_status status = mb_h5_text(asked->path, file, "format", &format);
+  (void)H5Fclose(file);
+  MB_TRY(status);
+  bool same = format != NULL && strcmp(format, asked->format) == 0;
+  free(format);
+  return same ? MB_OK : MB_FAIL(MB_ERR_FORMAT, "%s: is no %s", asked->path, asked->format);
+}
+
+bool mb_file_has_format(const char *path, const char *format) {
+  format_errand asked = {path, format};
+
+  return check_file(path) == MB_OK &&
+         mb_probe(path, MB_PROBE_OPEN, compare_format, &asked) == MB_OK;
+}
+
 /* ---- attributes ---- */
 
 static mb_status read_required(const char *path, hid_t file, const char *name, const char **text) {
