@@ -146,10 +146,11 @@ static mb_status make_folder(const char *folder, bool *made) {
   struct stat there;
 
   *made = mkdir(folder, 0777) == 0;
+  int why = errno;
   if (*made || (stat(folder, &there) == 0 && S_ISDIR(there.st_mode))) {
     return MB_OK;
   }
-  return MB_FAIL(MB_ERR_IO, "folder %s cannot be made: %s", folder, strerror(errno));
+  return MB_FAIL(MB_ERR_IO, "folder %s cannot be made: %s", folder, strerror(why));
 }
 
 static mb_status join(char path[PATH_MAX], const char *folder, const char *name,

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "experiments/results_write.h"
+#include "workloads/trace.h"
 
 /* The folder that a name is in; free() it. */
 static char *folder_of(const char *name) {
@@ -81,6 +82,10 @@ mb_status mb_results_check_path(const char *path, const char *trace_file) {
   if (trace_file != NULL && stat(trace_file, &trace) == 0 && trace.st_dev == there.st_dev &&
       trace.st_ino == there.st_ino) {
     return MB_FAIL(MB_ERR_IO, "%s: is the trace, which results must not replace: give another name",
+                   path);
+  }
+  if (mb_file_has_format(path, "moebal-trace")) {
+    return MB_FAIL(MB_ERR_IO, "%s: is a trace, which results must not replace: give another name",
                    path);
   }
   if (!S_ISREG(there.st_mode) || (there.st_size > 0 && !is_hdf5(path))) {

@@ -11,8 +11,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
+#include <sys/stat.h>
 #include <unistd.h>
+
+#include "workloads/probe.h"
 
 enum {
   RESULTS_VERSION = 1,
@@ -21,6 +23,7 @@ enum {
   STEPS_MAX = 1 << 28,
   LAYERS_MAX = 1 << 20,
   LABELS_MAX = 4096,
+  TEXT_SIZE_MAX = 65536,
   PROBE_SECONDS = 60,
   PROBE_STEPS = 64, /* steps of imbalance that it reads at a time */
 };
@@ -118,7 +121,7 @@ static char *copy_text(const char *text, size_t max) {
 static mb_status copy_texts(hid_t attribute, hid_t type, size_t count, char **texts) {
   bool variable = H5Tis_variable_str(type) > 0;
   size_t size = variable ? sizeof(char *) : H5Tget_size(type);
-  char *raw = size > 0 ? calloc(count, size) : NULL;
+  char *raw = size > 0 && size <= TEXT_SIZE_MAX ? calloc(count, size) : NULL;
 
   if (raw == NULL || H5Aread(attribute, type, raw) < 0) {
     free(raw);
@@ -367,12 +370,27 @@ typedef struct run_list {
   char names[512]; /* as many as fit, separated by commas */
 } run_list;
 
+/* Names get into messages and paths of objects. */
+static bool is_name(const char *name) {
+  size_t length = strnlen(name, NAME_SIZE);
+
+  for (size_t i = 0; i < length; i++) {
+    if ((unsigned char)name[i] < ' ' || name[i] == 0x7f || name[i] == '/') {
+      return false;
+    }
+  }
+  return length > 0 && length < NAME_SIZE && strcmp(name, ".") != 0;
+}
+
 static herr_t list_run(hid_t group, const char *name, const H5L_info_t *info, void *context) {
   run_list *list = context;
   size_t used = strlen(list->names);
 
   (void)group;
   (void)info;
+  if (!is_name(name)) {
+    return 0;
+  }
   (void)snprintf(list->last, sizeof list->last, "%s", name);
   (void)snprintf(list->names + used, sizeof list->names - used, "%s%s",
                  list->count == 0 ? "" : ", ", name);
@@ -386,9 +404,7 @@ static mb_status choose_run(mb_results *results, const char *run) {
   hid_t group = H5Gopen2(results->file, "/runs", H5P_DEFAULT);
   bool listed =
       group >= 0 && H5Literate(group, H5_INDEX_NAME, H5_ITER_INC, NULL, list_run, &list) >= 0;
-  bool there = listed && run != NULL && *run != '\0' && strchr(run, '/') == NULL &&
-               strcmp(run, ".") != 0 && strlen(run) < NAME_SIZE &&
-               H5Lexists(group, run, H5P_DEFAULT) > 0;
+  bool there = listed && run != NULL && is_name(run) && H5Lexists(group, run, H5P_DEFAULT) > 0;
 
   (void)H5Gclose(group);
   if (!listed || list.count == 0) {
@@ -460,13 +476,23 @@ static mb_status check_datasets(const mb_results *results) {
   return MB_OK;
 }
 
-static mb_status open_file(mb_results *results) {
-  int file = open(results->path, O_RDONLY | O_CLOEXEC);
+/* Whether the path is a file that may be read, before anything is made of its contents. */
+static mb_status check_file(const char *path) {
+  struct stat there;
+  int file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 
-  if (file < 0) {
-    return MB_FAIL(MB_ERR_IO, "%s: %s", results->path, strerror(errno));
+  if (file < 0 || fstat(file, &there) != 0) {
+    int why = errno;
+    if (file >= 0) {
+      (void)close(file);
+    }
+    return MB_FAIL(MB_ERR_IO, "%s: %s", path, strerror(why));
   }
   (void)close(file);
+  return S_ISREG(there.st_mode) ? MB_OK : MB_FAIL(MB_ERR_IO, "%s: is not a file", path);
+}
+
+static mb_status open_file(mb_results *results) {
   if (H5Fis_hdf5(results->path) <= 0) {
     return MB_FAIL(MB_ERR_FORMAT, "%s: not an HDF5 file; `moebal run` writes results",
                    results->path);
@@ -545,67 +571,27 @@ static mb_status read_everything(const mb_results *results) {
   return status;
 }
 
-/* The child's part: checks the file and tells by its exit status and a message what is wrong. */
-static _Noreturn void check_and_exit(const char *path, const char *run, int tell) {
+typedef struct errand {
+  const char *path, *run;
+} errand;
+
+/* In the child. */
+static mb_status check_all(void *data) {
+  const errand *asked = data;
   mb_results *results = NULL;
 
-  (void)alarm(PROBE_SECONDS);
-  mb_status status = open_results(path, run, &results);
-  if (status == MB_OK) {
-    status = read_everything(results);
-  }
-  const char *message = mb_error_message();
-  bool told = status == MB_OK || write(tell, message, strlen(message)) >= 0;
-  _exit(told ? (int)status : 0);
-}
-
-/* Waits for the child; the message of what it found is in `text`. */
-static mb_status await_probe(pid_t child, const char *path, int hear) {
-  char text[1024];
-  size_t used = 0;
-  ssize_t got = 0;
-  int state = 0;
-
-  while (used < sizeof text - 1 && ((got = read(hear, text + used, sizeof text - 1 - used)) > 0 ||
-                                    (got < 0 && errno == EINTR))) {
-    used += got > 0 ? (size_t)got : 0;
-  }
-  text[used] = '\0';
-  while (waitpid(child, &state, 0) < 0 && errno == EINTR) {
-  }
-  if (!WIFEXITED(state) || (WEXITSTATUS(state) != MB_OK && used == 0)) {
-    return MB_FAIL(MB_ERR_FORMAT, "%s: damaged, HDF5 cannot read it", path);
-  }
-  mb_status status = (mb_status)WEXITSTATUS(state);
-  return status == MB_OK ? MB_OK : MB_FAIL(status, "%s", text);
-}
-
-/* libhdf5 1.10 crashes, hangs or leaks on some damaged files; a child may do so in our place. */
-static mb_status probe(const char *path, const char *run) {
-  int ends[2];
-
-  if (pipe(ends) != 0) {
-    return MB_FAIL(MB_ERR_IO, "no pipe to check %s with: %s", path, strerror(errno));
-  }
-  pid_t child = fork();
-  if (child == 0) {
-    (void)close(ends[0]);
-    check_and_exit(path, run, ends[1]);
-  }
-  int error = errno;
-  (void)close(ends[1]);
-  mb_status status = MB_OK;
-  if (child < 0) {
-    status = MB_FAIL(MB_ERR_IO, "no process to check %s with: %s", path, strerror(error));
-  } else {
-    status = await_probe(child, path, ends[0]);
-  }
-  (void)close(ends[0]);
+  MB_TRY(open_results(asked->path, asked->run, &results));
+  mb_status status = read_everything(results);
+  mb_results_destroy(results);
   return status;
 }
 
 mb_status mb_results_open(const char *path, const char *run, mb_results **results) {
-  MB_TRY(probe(path, run));
+  const mb_probe_limits limits = {PROBE_SECONDS, (uint64_t)1 << 30};
+  errand asked = {path, run};
+
+  MB_TRY(check_file(path));
+  MB_TRY(mb_probe(path, limits, check_all, &asked));
   return open_results(path, run, results);
 }
 

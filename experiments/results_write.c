@@ -72,6 +72,7 @@ struct mb_results_writer {
   hid_t (*dataset)[N_LEAVES]; /* [n_strategies]; H5I_INVALID_HID: not there */
 };
 
+/* To be called before anything else of HDF5, which would forget the reason. */
 static mb_status fail_write(const mb_results_writer *writer, const char *what) {
   char why[256];
 
@@ -94,10 +95,9 @@ static mb_status create_group(const mb_results_writer *writer, const char *name,
 
   set_group_properties(properties);
   hid_t made = H5Gcreate2(writer->file, name, H5P_DEFAULT, properties, H5P_DEFAULT);
+  mb_status status = made >= 0 ? MB_OK : fail_write(writer, name);
   (void)H5Pclose(properties);
-  if (made < 0) {
-    return fail_write(writer, name);
-  }
+  MB_TRY(status);
   if (group != NULL) {
     *group = made;
   } else {
@@ -189,8 +189,9 @@ static mb_status describe(hid_t dataset, const leaf_spec *spec) {
   return mb_attribute_put_text(dataset, "help", metric != NULL ? metric->formula : spec->help);
 }
 
-static hid_t create_dataset(const mb_results_writer *writer, const char *name,
-                            const leaf_spec *spec) {
+/* @param dataset Transferred. */
+static mb_status create_dataset(const mb_results_writer *writer, const char *name,
+                                const leaf_spec *spec, hid_t *dataset) {
   hsize_t size[MAX_RANK] = {0};
   hsize_t most[MAX_RANK] = {0};
   hsize_t chunk[MAX_RANK] = {0};
@@ -201,16 +202,19 @@ static hid_t create_dataset(const mb_results_writer *writer, const char *name,
   most[0] = spec->dims[0] == 'K' ? H5S_UNLIMITED : size[0];
   hid_t space = H5Screate_simple(rank, size, most);
   hid_t properties = H5Pcreate(H5P_DATASET_CREATE);
-  hid_t dataset = H5I_INVALID_HID;
+  hid_t made = H5I_INVALID_HID;
   if (H5Pset_obj_track_times(properties, false) >= 0 &&
       H5Pset_chunk(properties, rank, chunk) >= 0 && H5Pset_shuffle(properties) >= 0 &&
       H5Pset_deflate(properties, DEFLATE_LEVEL) >= 0) {
-    dataset = H5Dcreate2(writer->file, name, file_type(spec->type), space, H5P_DEFAULT, properties,
-                         H5P_DEFAULT);
+    made = H5Dcreate2(writer->file, name, file_type(spec->type), space, H5P_DEFAULT, properties,
+                      H5P_DEFAULT);
   }
+  mb_status status = made >= 0 ? MB_OK : fail_write(writer, name);
   (void)H5Pclose(properties);
   (void)H5Sclose(space);
-  return dataset;
+  MB_TRY(status);
+  *dataset = made;
+  return MB_OK;
 }
 
 static mb_status create_leaf(mb_results_writer *writer, size_t strategy, leaf which) {
@@ -220,10 +224,8 @@ static mb_status create_leaf(mb_results_writer *writer, size_t strategy, leaf wh
 
   (void)snprintf(name, sizeof name, "/%s/%s/%s/%s%s", root, writer->run, writer->labels[strategy],
                  spec->group, spec->name);
-  hid_t dataset = create_dataset(writer, name, spec);
-  if (dataset < 0) {
-    return fail_write(writer, name);
-  }
+  hid_t dataset = H5I_INVALID_HID;
+  MB_TRY(create_dataset(writer, name, spec, &dataset));
   writer->dataset[strategy][which] = dataset;
   mb_status status = describe(dataset, spec);
   return status == MB_OK
@@ -309,11 +311,10 @@ static mb_status create_file(mb_results_writer *writer) {
 
   set_group_properties(properties);
   writer->file = H5Fcreate(writer->path.temporary, H5F_ACC_TRUNC, properties, H5P_DEFAULT);
+  mb_status status = writer->file >= 0 ? MB_OK : fail_write(writer, "the results");
   (void)H5Pclose(properties);
-  if (writer->file < 0) {
-    return fail_write(writer, "the results");
-  }
-  mb_status status = mb_attribute_put_text(writer->file, "format", "moebal-results");
+  MB_TRY(status);
+  status = mb_attribute_put_text(writer->file, "format", "moebal-results");
   if (status == MB_OK) {
     status = mb_attribute_put_int(writer->file, "version", MB_RESULTS_VERSION);
   }

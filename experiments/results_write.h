@@ -17,7 +17,7 @@ typedef struct mb_results_writer mb_results_writer;
 
 /**
  * Whether results may be written there: the folder is there, and what has that name is an older
- * HDF5 file or nothing, and not the trace. Cheap: to be asked before long work.
+ * HDF5 file or nothing, and no trace. Cheap: to be asked before long work.
  *
  * @param trace_file NULL: the loads come from no file.
  * @return MB_OK; MB_ERR_IO naming the file and what would be right.

@@ -104,6 +104,32 @@ head -c 20000 ../small.h5 >cut.h5
 refuses 1 "cut.h5" info cut.h5
 refuses 1 "cut.h5" verify cut.h5
 rm -f out err said text.h5 cut.h5
+# What is no trace is not replaced, and not read.
+mkdir folder
+mkfifo pipe
+echo "notes" >notes.txt
+refuses 1 "is a folder" generate -o folder -s steps=1
+refuses 1 "no trace" generate -o pipe -s steps=1
+refuses 1 "no trace" generate -o notes.txt -s steps=1
+grep -q notes notes.txt || fail "notes are replaced"
+cat >tiny.yaml <<END
+name: tiny
+trace: {file: ../small.h5}
+cluster: {nodes: 1, gpus: 4, slots: 40}
+schedule: {interval: 10, window: 10}
+strategies: [lpt]
+END
+"$moebal" run tiny.yaml -q -o results.h5
+refuses 1 "no trace" generate -o results.h5 -s steps=1
+status=0
+"$moebal" run tiny.yaml -q -o ../again.h5 >out 2>err || status=$?
+[ "$status" -eq 1 ] || fail "results replace a trace: exit status $status, not 1"
+grep -q "is a trace" err || fail "results replace a trace: it doesn't say so"
+rm tiny.yaml results.h5
+refuses 1 "is not a file" info folder
+refuses 1 "is not a file" info pipe
+refuses 1 "is not a file" verify pipe
+rm -rf folder pipe notes.txt out err said
 [ -z "$(ls -A)" ] || fail "something was left behind: $(ls -A)"
 
 # Stopped half-way, it leaves nothing behind, and says so.
@@ -132,5 +158,6 @@ status=0
 ) >out 2>err || status=$?
 [ "$status" -eq 1 ] || fail "full disk: exit status $status, not 1"
 [ "$(wc -l <err)" -eq 1 ] || fail "full disk: not one line"
+grep -q "File too large" err || fail "full disk: not the reason"
 [ -z "$(ls -A empty)" ] || fail "full disk: something was left behind: $(ls -A empty)"
 echo "ok"

@@ -181,7 +181,8 @@ static void test_no_file(void) {
               "text.h5: not an HDF5 file");
   CHECK_FAILS(mb_results_open(results_path("none.h5"), NULL, &results), MB_ERR_IO,
               "none.h5: No such file or directory");
-  CHECK_FAILS(mb_results_open(results_folder(), NULL, &results), MB_ERR_FORMAT, "not an HDF5 file");
+  CHECK_FAILS(mb_results_open(results_folder(), NULL, &results), MB_ERR_IO, "is not a file");
+  CHECK_FAILS(mb_results_open("/dev/zero", NULL, &results), MB_ERR_IO, "is not a file");
 }
 
 /* --- damaged files --- */

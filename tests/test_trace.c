@@ -261,6 +261,9 @@ static void test_attributes(void) {
   CHECK_REFUSED(open_trace(), MB_ERR_FORMAT, "not a trace");
   set_text("format", "moebal-results");
   CHECK_REFUSED(open_trace(), MB_ERR_FORMAT, "not a trace");
+  mb_trace_writer *writer = NULL;
+  CHECK_FAILS(mb_trace_writer_create(path, &info, &writer), MB_ERR_IO, "no trace");
+  (void)unlink(path);
   write_trace();
   set_int("version", 2);
   CHECK_REFUSED(open_trace(), MB_ERR_UNSUPPORTED, "is moebal-trace version 2");
@@ -441,7 +444,7 @@ static void test_optional_objects(void) {
 
 /* Every optional object, once in a shape or type that does not fit. */
 static void test_optional_refused(void) {
-  static const int64_t zeros[N * 3] = {0};
+  static const int64_t zeros[T * L * 2 * (E + 1)] = {0}; /* the largest below */
   static const struct {
     const char *name;
     hsize_t dims[4];
@@ -469,6 +472,75 @@ static void test_optional_refused(void) {
       CU_ASSERT_PTR_NOT_NULL(strstr(mb_error_message(), "should hold"));
     }
   }
+}
+
+/* Loads of no tokens in compressed chunks of all steps and one expert, all of them the same. */
+static void put_columns(hsize_t n_steps, hsize_t n_experts) {
+  hid_t file = open_file();
+  hsize_t dims[3] = {n_steps, L, n_experts};
+  hsize_t chunk[3] = {n_steps, 1, 1};
+  hsize_t at[3] = {0, 0, 0};
+  hsize_t n_bytes = 0;
+  uint32_t filters = 0;
+  hid_t space = H5Screate_simple(3, dims, NULL);
+  hid_t rows = H5Screate_simple(3, chunk, NULL);
+  hid_t plist = H5Pcreate(H5P_DATASET_CREATE);
+  uint32_t *zeros = calloc(n_steps, sizeof *zeros);
+
+  CU_ASSERT_FATAL(zeros != NULL && H5Ldelete(file, "load", H5P_DEFAULT) >= 0);
+  (void)H5Pset_chunk(plist, 3, chunk);
+  (void)H5Pset_deflate(plist, 1);
+  hid_t load = H5Dcreate2(file, "load", H5T_STD_U32LE, space, H5P_DEFAULT, plist, H5P_DEFAULT);
+  (void)H5Sselect_hyperslab(space, H5S_SELECT_SET, at, NULL, chunk, NULL);
+  CU_ASSERT(H5Dwrite(load, H5T_NATIVE_UINT32, rows, space, H5P_DEFAULT, zeros) >= 0);
+  CU_ASSERT(H5Dflush(load) >= 0 && H5Dget_chunk_storage_size(load, at, &n_bytes) >= 0);
+  CU_ASSERT_FATAL(n_bytes > 0 && n_bytes < n_steps * sizeof *zeros);
+  CU_ASSERT(H5Dread_chunk(load, H5P_DEFAULT, at, &filters, zeros) >= 0);
+  for (hsize_t x = 1; x < L * n_experts; x++) {
+    hsize_t place[3] = {0, x / n_experts, x % n_experts};
+    CU_ASSERT(H5Dwrite_chunk(load, H5P_DEFAULT, filters, place, n_bytes, zeros) >= 0);
+  }
+  free(zeros);
+  (void)H5Dclose(load);
+  (void)H5Pclose(plist);
+  (void)H5Sclose(rows);
+  (void)H5Sclose(space);
+  (void)H5Fclose(file);
+}
+
+/* Where every read would unpack every chunk again, all of them stay in memory, or it is said. */
+static void test_columns(void) {
+  mb_trace *trace = NULL;
+  static uint32_t read[L * 80];
+
+  write_trace();
+  set_int("num_groups", 1);
+  put_columns(80000, 80);
+  CHECK_OK(mb_trace_open(path, &trace));
+  for (size_t t = 0; t < 80000; t += 2000) {
+    CHECK_OK(mb_trace_read(trace, t, 1, read));
+  }
+  CU_ASSERT_EQUAL(read[L * 80 - 1], 0);
+  mb_trace_destroy(trace);
+  put_columns(300000, 80);
+  CHECK_REFUSED(open_trace(), MB_ERR_FORMAT, "h5repack -l /load:CHUNK=16x");
+}
+
+static void test_odd_texts(void) {
+  mb_trace *trace = NULL;
+  char long_text[70000];
+
+  write_trace();
+  set_text("padding", "");
+  set_text("model", "a\nb\xc2\x9b[1m\xed\xa0\x80z\xc3\xbc");
+  CHECK_OK(mb_trace_open(path, &trace));
+  CU_ASSERT_STRING_EQUAL(mb_trace_get_info(trace)->padding, "");
+  CU_ASSERT_STRING_EQUAL(mb_trace_get_info(trace)->model, "a b  [1m???z\xc3\xbc");
+  mb_trace_destroy(trace);
+  memset(long_text, 'x', sizeof long_text);
+  long_text[sizeof long_text - 1] = '\0';
+  set_text("source", long_text);
+  CHECK_REFUSED(open_trace(), MB_ERR_FORMAT, "at most 64 KiB");
 }
 
 static void test_writer_refuses(void) {
@@ -553,6 +625,8 @@ int main(void) {
                          {"optional objects", test_optional_objects},
                          {"optional objects that do not fit", test_optional_refused},
                          {"what the writer refuses", test_writer_refuses},
+                         {"chunks of many steps", test_columns},
+                         {"odd texts", test_odd_texts},
                          {"a full disk", test_full_disk},
                          CU_TEST_INFO_NULL};
 

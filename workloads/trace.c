@@ -73,6 +73,34 @@ static mb_status check_format(const char *path, hid_t file) {
   return MB_OK;
 }
 
+typedef struct format_errand {
+  const char *path, *format;
+} format_errand;
+
+/* In a child. */
+static mb_status compare_format(void *data) {
+  const format_errand *asked = data;
+  char *format = NULL;
+  hid_t file = H5Fopen(asked->path, H5F_ACC_RDONLY, H5P_DEFAULT);
+
+  if (file < 0) {
+    return MB_FAIL(MB_ERR_FORMAT, "%s: is not HDF5", asked->path);
+  }
+  mb_status status = mb_h5_text(asked->path, file, "format", &format);
+  (void)H5Fclose(file);
+  MB_TRY(status);
+  bool same = format != NULL && strcmp(format, asked->format) == 0;
+  free(format);
+  return same ? MB_OK : MB_FAIL(MB_ERR_FORMAT, "%s: is no %s", asked->path, asked->format);
+}
+
+bool mb_file_has_format(const char *path, const char *format) {
+  format_errand asked = {path, format};
+
+  return check_file(path) == MB_OK &&
+         mb_probe(path, MB_PROBE_OPEN, compare_format, &asked) == MB_OK;
+}
+
 /* ---- attributes ---- */
 
 static mb_status read_required(const char *path, hid_t file, const char *name, const char **text) {
@@ -86,7 +114,7 @@ static mb_status read_required(const char *path, hid_t file, const char *name, c
   return MB_OK;
 }
 
-/* A text that may be missing, and otherwise is one of two. */
+/* A text that may be missing or empty, and otherwise is one of two. */
 static mb_status read_optional(const char *path, hid_t file, const char *name, const char *one,
                                const char *other, const char **text) {
   char *value = NULL;
@@ -96,7 +124,7 @@ static mb_status read_optional(const char *path, hid_t file, const char *name, c
   if (*text == NULL) {
     return MB_FAIL(MB_ERR_MEMORY, "no memory for attribute %s", name);
   }
-  if (value != NULL && strcmp(value, one) != 0 && strcmp(value, other) != 0) {
+  if (value != NULL && value[0] != '\0' && strcmp(value, one) != 0 && strcmp(value, other) != 0) {
     return MB_FAIL(MB_ERR_FORMAT, "%s: attribute %s: is \"%.64s\", but should be %s or %s", path,
                    name, value, one, other);
   }
@@ -127,8 +155,14 @@ static mb_status read_layer_ids(const char *path, hid_t file, mb_trace_info *inf
   }
 
   for (size_t l = 0; status == MB_OK && l < info->n_layers; l++) {
-    /* What does not fit becomes negative, and mb_trace_info_check() refuses it. */
-    ids[l] = wide[l] >= 0 && wide[l] <= INT32_MAX ? (int32_t)wide[l] : -1;
+    if (wide[l] < 0 || wide[l] > INT32_MAX) {
+      status =
+          MB_FAIL(MB_ERR_FORMAT,
+                  "%s: attribute layer_ids: [%zu] is %" PRId64 ", but should be 0 to 2147483647",
+                  path, l, wide[l]);
+      break;
+    }
+    ids[l] = (int32_t)wide[l];
   }
   free(wide);
   info->layer_ids = ids;
@@ -363,7 +397,11 @@ static mb_status open_load(mb_trace *trace) {
 }
 
 static mb_status open_all(mb_trace *trace) {
+  errno = 0;
   trace->file = H5Fopen(trace->path, H5F_ACC_RDONLY, H5P_DEFAULT);
+  if (trace->file < 0 && errno == EAGAIN) {
+    return MB_FAIL(MB_ERR_IO, "%s: another program is writing it", trace->path);
+  }
   if (trace->file < 0) {
     return MB_FAIL(MB_ERR_FORMAT, "%s: is not HDF5, or damaged or cut off at the end", trace->path);
   }

@@ -103,6 +103,12 @@ MB_NODISCARD mb_status mb_trace_read_tokens(mb_trace *trace, size_t first, size_
  */
 MB_NODISCARD mb_status mb_trace_verify(const char *path, char digest[MB_DIGEST_SIZE]);
 
+/**
+ * Whether the root of an HDF5 file has that text as its attribute `format`; found out in a child
+ * process. False of whatever cannot be read.
+ */
+bool mb_file_has_format(const char *path, const char *format);
+
 /** A trace being written: under a temporary name in the same folder, renamed when it is finished.
  */
 typedef struct mb_trace_writer mb_trace_writer;
@@ -111,7 +117,8 @@ typedef struct mb_trace_writer mb_trace_writer;
  * @param info   n_steps, objects, n_sources and load_xxh3 are not heeded: steps are counted, the
  * digest is computed. Borrowed for the call.
  * @param writer Transferred: finish or destroy it.
- * @return MB_OK; MB_ERR_IO naming the folder or file; MB_ERR_SHAPE, MB_ERR_RANGE for an info that
+ * @return MB_OK; MB_ERR_IO naming the folder or file, also where it is there already and no HDF5, or
+ *         results; MB_ERR_SHAPE, MB_ERR_RANGE for an info that
  *         the reader would refuse.
  */
 MB_NODISCARD mb_status mb_trace_writer_create(const char *path, const mb_trace_info *info,

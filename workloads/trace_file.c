@@ -173,23 +173,27 @@ void mb_h5_close(mb_h5_dataset *dataset) {
   *dataset = (mb_h5_dataset){0};
 }
 
-/* Bytes of the UTF-8 character at `text`, or 0 if it is none. */
+/* Bytes of the UTF-8 character at `text`, or 0 if it is none: too long a form, a surrogate, or
+ * beyond U+10FFFF. */
 static size_t utf8_length(const unsigned char *text) {
-  size_t n = text[0] < 0x80                       ? 1
-             : text[0] >= 0xc2 && text[0] <= 0xdf ? 2
-             : text[0] >= 0xe0 && text[0] <= 0xef ? 3
-             : text[0] >= 0xf0 && text[0] <= 0xf4 ? 4
-                                                  : 0;
+  unsigned char first = text[0];
+  size_t n = first < 0x80                     ? 1
+             : first >= 0xc2 && first <= 0xdf ? 2
+             : first >= 0xe0 && first <= 0xef ? 3
+             : first >= 0xf0 && first <= 0xf4 ? 4
+                                              : 0;
   for (size_t i = 1; i < n; i++) {
     if ((text[i] & 0xc0) != 0x80) {
       return 0;
     }
   }
-  return n;
+  bool wrong = (first == 0xe0 && text[1] < 0xa0) || (first == 0xed && text[1] > 0x9f) ||
+               (first == 0xf0 && text[1] < 0x90) || (first == 0xf4 && text[1] > 0x8f);
+  return wrong ? 0 : n;
 }
 
-/* What comes from a file reaches terminals, results and figures: control characters become blanks,
-   and what is no UTF-8 a question mark. */
+/* What comes from a file reaches terminals, results and figures: control characters, also those
+   above U+007F, become blanks, and what is no UTF-8 a question mark. */
 static void sanitise(char *text) {
   unsigned char *c = (unsigned char *)text;
 
@@ -199,6 +203,8 @@ static void sanitise(char *text) {
       *c = '?';
     } else if (*c < 0x20 || *c == 0x7f) {
       *c = ' ';
+    } else if (*c == 0xc2 && c[1] < 0xa0) {
+      c[0] = c[1] = ' ';
     }
     c += n > 0 ? n : 1;
   }
@@ -237,7 +243,9 @@ static char *read_variable(hid_t attribute, hid_t type) {
   char *text = NULL;
 
   if (H5Aread(attribute, type, &value) >= 0) {
-    text = copy_text(value != NULL ? value : "", TEXT_MAX);
+    if (value == NULL || strnlen(value, TEXT_MAX + 1) <= TEXT_MAX) {
+      text = copy_text(value != NULL ? value : "", TEXT_MAX);
+    }
     (void)H5free_memory(value);
   }
   return text;
@@ -285,7 +293,7 @@ mb_status mb_h5_text(const char *path, hid_t file, const char *name, char **text
   (void)H5Tclose(type);
   (void)H5Aclose(attribute);
   if (*text == NULL) {
-    return MB_FAIL(MB_ERR_FORMAT, "%s: attribute %s: is not a text", path, name);
+    return MB_FAIL(MB_ERR_FORMAT, "%s: attribute %s: is not a text of at most 64 KiB", path, name);
   }
   return MB_OK;
 }

@@ -7,7 +7,7 @@
 #include <string.h>
 
 /* What is read at a time: whole chunks, so that none is unpacked twice; one at least. */
-static const uint64_t BLOCK_BYTES = (uint64_t)4 << 20;
+static const uint64_t BLOCK_BYTES = (uint64_t)256 << 10;
 static const uint64_t BLOCK_BYTES_MAX = (uint64_t)256 << 20;
 static const size_t ATTRIBUTE_BYTES_MAX = (size_t)64 << 20;
 
@@ -91,12 +91,12 @@ static bool plan_blocks(hid_t dataset, hid_t space, size_t item, block *b) {
   }
   for (int d = b->rank - 1; good && d >= 0; d--) {
     hsize_t n_chunks = (b->dims[d] - 1) / b->size[d] + 1;
-    hsize_t n_fit = b->bytes < BLOCK_BYTES ? BLOCK_BYTES / b->bytes : 1;
+    hsize_t n_fit = b->bytes > 0 && b->bytes < BLOCK_BYTES ? BLOCK_BYTES / b->bytes : 1;
     hsize_t n = n_chunks < n_fit ? n_chunks : n_fit;
     b->size[d] *= n;
     b->bytes *= n;
   }
-  return good;
+  return good && b->bytes > 0;
 }
 
 /* Moves on to the next block; false after the last one. */

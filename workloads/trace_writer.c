@@ -55,7 +55,8 @@ static mb_status check_place(const char *path) {
   if (S_ISDIR(there.st_mode)) {
     return MB_FAIL(MB_ERR_IO, "%s: is a folder: give a file in it", path);
   }
-  if (!S_ISREG(there.st_mode) || (there.st_size > 0 && !is_hdf5(path))) {
+  if (!S_ISREG(there.st_mode) || (there.st_size > 0 && !is_hdf5(path)) ||
+      mb_file_has_format(path, "moebal-results")) {
     return MB_FAIL(MB_ERR_IO, "%s: is there, and no trace: give another name", path);
   }
   return MB_OK;

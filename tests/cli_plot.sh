@@ -1,0 +1,100 @@
+#!/bin/sh
+# `moebal plot`: what it says where it cannot go on, and what it leaves behind.
+set -eu
+moebal=${MOEBAL:?the program to test}
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+cd "$work"
+OMP_WAIT_POLICY=passive
+export OMP_WAIT_POLICY
+
+fail() {
+  echo "cli_plot: $*" >&2
+  sed 's/^/  | /' out err >&2
+  exit 1
+}
+
+# refuses TEXT ARGUMENT...: exit status 1, one line on standard error, with TEXT in it.
+refuses() {
+  text=$1
+  shift
+  status=0
+  "$moebal" plot "$@" >out 2>err || status=$?
+  failed "plot $*" "$text" "$status"
+}
+
+failed() {
+  [ "$3" -eq 1 ] || fail "$1: exit status $3, not 1"
+  [ "$(wc -l <err)" -eq 1 ] || fail "$1: not one line"
+  grep -qF -e "$2" err || fail "$1: not '$2'"
+}
+
+cat >tiny.yaml <<END
+name: tiny
+trace: {generate: {use: domains, steps: 60, layers: 3, experts: 16, top_k: 2, groups: 4}}
+cluster: {nodes: 2, gpus: 4, slots: 24}
+schedule: {interval: 10, window: 15}
+END
+"$moebal" run tiny.yaml --quiet -o "results 1.h5"
+
+# What is no results file.
+mkdir folder
+mkfifo pipe
+refuses "folder: is not a file" folder
+refuses "pipe: is not a file" pipe
+refuses "tiny.yaml: not an HDF5 file" tiny.yaml
+refuses "none.h5: No such file" none.h5
+refuses "there is no run 'other'; there is tiny" "results 1.h5" --run other
+refuses "tiny.yaml cannot be made: File exists" "results 1.h5" -o tiny.yaml
+refuses "nowhere/figures cannot be made: No such file" "results 1.h5" -o nowhere/figures
+rmdir folder
+
+# A full disk leaves no temporary file, and no folder that was made for nothing.
+status=0
+(
+  ulimit -f 1
+  exec "$moebal" plot "results 1.h5" -o full -F imbalance_cdf
+) >out 2>err || status=$?
+failed "full disk" "File too large" "$status"
+[ ! -e full ] || fail "full disk: something is left behind"
+
+# From here on a gnuplot that takes its time, and tells what it was asked to write.
+mkdir bin
+cat >bin/gnuplot <<'END'
+#!/bin/sh
+: >"$5"
+echo "$$" >started
+exec sleep 60
+END
+chmod +x bin/gnuplot
+
+# Stopped while gnuplot draws: gnuplot is stopped, and its half figure goes.
+for signal in TERM HUP; do
+  rm -rf started figures
+  PATH=$work/bin:$PATH "$moebal" plot "results 1.h5" -o figures -F imbalance_cdf >out 2>err &
+  process=$!
+  tries=0
+  while [ ! -s started ] && [ "$tries" -lt 100 ]; do
+    sleep 0.1
+    tries=$((tries + 1))
+  done
+  [ -s started ] || fail "gnuplot was not started"
+  kill "-$signal" "$process"
+  status=0
+  wait "$process" || status=$?
+  failed "stopped by $signal" "stopped on request" "$status"
+  [ "$(ls figures)" = imbalance_cdf.tsv ] || fail "stopped by $signal: left behind: $(ls figures)"
+  if kill -0 "$(cat started)" 2>/dev/null; then fail "stopped by $signal: gnuplot goes on"; fi
+done
+
+# A figure that gnuplot leaves incomplete does not get its name.
+cat >bin/gnuplot <<'END'
+#!/bin/sh
+echo half >"$5"
+END
+rm -rf figures
+status=0
+PATH=$work/bin:$PATH "$moebal" plot "results 1.h5" -o figures -F imbalance_cdf >out 2>err || status=$?
+failed "an incomplete figure" "incomplete" "$status"
+[ "$(ls figures)" = imbalance_cdf.tsv ] || fail "an incomplete figure: left behind: $(ls figures)"
+echo "ok"
