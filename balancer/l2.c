@@ -28,9 +28,11 @@ typedef struct swap_table {
 } swap_table;
 
 static mb_status table_init(swap_table *table, size_t n_packs, double min_gain) {
+  bool fits = n_packs <= SIZE_MAX / sizeof *table->pair / n_packs;
+
   *table = (swap_table){.n_packs = n_packs,
                         .min_gain = min_gain,
-                        .pair = malloc(n_packs * n_packs * sizeof *table->pair),
+                        .pair = fits ? malloc(n_packs * n_packs * sizeof *table->pair) : NULL,
                         .row_best = calloc(n_packs, sizeof *table->row_best)};
   if (table->pair == NULL || table->row_best == NULL) {
     free(table->pair);

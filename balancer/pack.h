@@ -20,8 +20,7 @@ extern "C" {
 typedef struct mb_balance_options {
   int64_t max_rounds;    /* swaps tried at most in one packing, >= 0; 50 in the reference */
   double min_gain;       /* a swap must gain more than this, >= 0; tokens (maxmin), tokens^2 (l2) */
-  bool reference_quirks; /* experts without any load: all extra replicas to the first, as DeepSeek's
-                          */
+  bool reference_quirks; /* experts without load: all extra replicas to the first, as DeepSeek's */
 } mb_balance_options;
 
 #define MB_BALANCE_OPTIONS_DEFAULT ((mb_balance_options){50, 1e-6, false})

@@ -29,7 +29,13 @@ static size_t min_size(size_t a, size_t b) {
   return a < b ? a : b;
 }
 
-/* Levenshtein's distance, one row at a time; SIZE_MAX where a text is longer than KEY_SIZE - 1. */
+/* Of ASCII, whatever the locale. */
+static int lower(char c) {
+  return c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c;
+}
+
+/* Levenshtein's distance, capitals or not, one row at a time; SIZE_MAX where a text is longer than
+ * KEY_SIZE - 1. */
 static size_t edit_distance(const char *a, const char *b) {
   size_t row[KEY_SIZE];
   size_t n = strlen(b);
@@ -44,7 +50,7 @@ static size_t edit_distance(const char *a, const char *b) {
     size_t diagonal = row[0];
     row[0] = i + 1;
     for (size_t j = 0; j < n; j++) {
-      size_t replaced = diagonal + (a[i] == b[j] ? 0 : 1);
+      size_t replaced = diagonal + (lower(a[i]) == lower(b[j]) ? 0 : 1);
       diagonal = row[j + 1];
       row[j + 1] = min_size(replaced, 1 + min_size(row[j], row[j + 1]));
     }

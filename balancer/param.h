@@ -42,8 +42,8 @@ typedef struct mb_param {
 /** The parameter of that key, or NULL. `table` may be NULL: an empty table. */
 const mb_param *mb_param_find(const mb_param *table, const char *key);
 
-/** The key of the table that `key` is probably a slip of (at most 2 edits, or a prefix), or NULL.
- */
+/** The key of the table that `key` is probably a slip of, or NULL: the nearest of those at most 2
+ * edits away, capitals or not, else one that begins with it. */
 const char *mb_param_nearest(const mb_param *table, const char *key);
 
 /** Fills `values` with the defaults; parameters without one get 0, false or "". */

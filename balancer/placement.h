@@ -42,9 +42,8 @@ size_t mb_shape_max_replicas(const mb_shape *shape);
  */
 typedef struct mb_placement {
   int32_t *physical_to_logical_map; /* [L,P] expert that each slot holds, 0..E-1 */
-  int32_t
-      *logical_to_physical_map; /* [L,E,X] slot of the expert's r-th replica, -1 beyond; or NULL */
-  int32_t *expert_count;        /* [L,E] replicas of each expert, >= 1; or NULL */
+  int32_t *logical_to_physical_map; /* [L,E,X] slot of each replica r, -1 beyond; or NULL */
+  int32_t *expert_count;            /* [L,E] replicas of each expert, >= 1; or NULL */
 } mb_placement;
 
 /** One layer's linear placement, the one before any plan: slot p holds expert p mod E. [P] */

@@ -65,8 +65,7 @@ typedef struct mb_strategy {
   const mb_param *params; /* table over a struct of params_size bytes; NULL: none */
   size_t params_size;
   const mb_planner_type *planner;
-  const char
-      *refinement; /* becomes the planner's parameter "refinement"; NULL: a planner as it is */
+  const char *refinement; /* becomes the planner's parameter "refinement"; NULL: none */
 } mb_strategy;
 
 /** The strategy of that name, or NULL. */

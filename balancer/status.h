@@ -36,7 +36,8 @@ const char *mb_status_text(mb_status status);
 
 /**
  * The message of the last failure on this thread: what, where, and what would be right; one line,
- * no newline, at most 1023 bytes. Static until the thread's next failure; "" before the first.
+ * at most 1023 bytes, no newline or other control character. Static until the thread's next
+ * failure; "" before the first.
  */
 const char *mb_error_message(void);
 

@@ -7,6 +7,7 @@
 #include "experiments/command.h"
 #include "experiments/config_schema.h"
 #include "experiments/figure.h"
+#include "experiments/wrap.h"
 #include "sim/metrics.h"
 #include "workloads/generator.h"
 #include "workloads/model.h"
@@ -45,9 +46,10 @@ static void list_figures(void) {
 
 static void list_metrics(void) {
   for (const mb_metric *metric = mb_metrics(); metric->name != NULL; metric++) {
-    (void)printf("%s [%s]: %s\n  unit %s, better %s\n", metric->name,
-                 metric->dims[0] != '\0' ? metric->dims : "one number", metric->formula,
-                 metric->unit, metric->better);
+    const char *dims = metric->dims[0] != '\0' ? metric->dims : "one number";
+    int column = printf("%s [%s]: ", metric->name, dims);
+    mb_wrap_print(stdout, column > 0 ? (size_t)column : 0, 2, metric->formula);
+    (void)printf("  unit %s, better %s\n", metric->unit, metric->better);
   }
 }
 

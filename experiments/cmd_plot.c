@@ -7,10 +7,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "experiments/command.h"
 #include "experiments/figure.h"
 #include "experiments/gnuplot.h"
+#include "experiments/interrupt.h"
 
 static const char *const formats[] = {"pdf", "svg", "png"};
 
@@ -139,10 +141,12 @@ static mb_status choose_folder(const plot_arguments *arguments, char folder[PATH
   return MB_OK;
 }
 
-static mb_status make_folder(const char *folder) {
+/* @param made whether it was not there before; written in any case. */
+static mb_status make_folder(const char *folder, bool *made) {
   struct stat there;
 
-  if (mkdir(folder, 0777) == 0 || (stat(folder, &there) == 0 && S_ISDIR(there.st_mode))) {
+  *made = mkdir(folder, 0777) == 0;
+  if (*made || (stat(folder, &there) == 0 && S_ISDIR(there.st_mode))) {
     return MB_OK;
   }
   return MB_FAIL(MB_ERR_IO, "folder %s cannot be made: %s", folder, strerror(errno));
@@ -174,14 +178,15 @@ static mb_status write_table(const mb_results *results, const mb_figure *figure,
   return MB_OK;
 }
 
-static mb_status write_tables(const plot_arguments *arguments, const char *folder) {
+static mb_status write_tables(const plot_arguments *arguments, const char *folder, bool *made) {
   mb_results *results = NULL;
   mb_status status = MB_OK;
 
   MB_TRY(mb_results_open(arguments->results, arguments->run, &results));
-  status = make_folder(folder);
+  status = make_folder(folder, made);
   for (size_t i = 0; status == MB_OK && i < arguments->n_figures; i++) {
     status = write_table(results, arguments->figures[i], folder);
+    status = status == MB_OK ? mb_interrupt_check() : status;
   }
   mb_results_destroy(results);
   return status;
@@ -205,12 +210,9 @@ static mb_status draw_figure(const plot_arguments *arguments, const char *script
   return MB_OK;
 }
 
-static mb_status plot(const plot_arguments *arguments) {
-  char folder[PATH_MAX];
+static mb_status draw_figures(const plot_arguments *arguments, const char *folder) {
   char scripts[PATH_MAX];
 
-  MB_TRY(choose_folder(arguments, folder));
-  MB_TRY(write_tables(arguments, folder));
   MB_TRY(mb_gnuplot_scripts(sizeof scripts, scripts));
   for (size_t i = 0; i < arguments->n_figures; i++) {
     mb_status status = draw_figure(arguments, scripts, folder, arguments->figures[i]->name);
@@ -220,6 +222,22 @@ static mb_status plot(const plot_arguments *arguments) {
     MB_TRY(status);
   }
   return MB_OK;
+}
+
+static mb_status plot(const plot_arguments *arguments) {
+  char folder[PATH_MAX];
+  bool made = false;
+
+  MB_TRY(choose_folder(arguments, folder));
+  mb_status status = write_tables(arguments, folder, &made);
+  status = status == MB_OK ? draw_figures(arguments, folder) : status;
+  if (status != MB_OK && made) {
+    (void)rmdir(folder); /* which fails unless it is empty */
+  }
+  if (status == MB_ERR_CANCELLED) {
+    return MB_FAIL(status, "stopped on request; not all figures are in %s", folder);
+  }
+  return status;
 }
 
 static int run_plot(int argc, char **argv) {
@@ -239,6 +257,7 @@ static int run_plot(int argc, char **argv) {
   plot_arguments arguments = {.results = NULL};
 
   (void)argp_parse(&argp, argc, argv, 0, NULL, &arguments);
+  mb_interrupt_install();
   return plot(&arguments) == MB_OK ? MB_EXIT_OK : mb_command_failed();
 }
 

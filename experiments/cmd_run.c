@@ -211,6 +211,9 @@ static error_t parse(int key, char *value, struct argp_state *state) {
 
   switch (key) {
   case 'o':
+    if (value[0] == '\0') {
+      argp_error(state, "--output takes the name of a file");
+    }
     found->output = value;
     return 0;
   case 'q':

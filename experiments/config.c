@@ -75,6 +75,16 @@ static mb_status fail_unknown(const mb_yaml *node, const char *key) {
   return mb_yaml_fail(node, MB_ERR_PARAM, "unknown key '%.64s'; did you mean '%s'?", key, nearest);
 }
 
+/* "cluster.gpus" is a way to name the key of a key, in messages and for --set. As a key of a file
+   it would be a second way to say the same, past the check for duplicates. */
+static mb_status fail_dotted(const mb_yaml *node) {
+  int length = (int)strcspn(node->key, ".");
+
+  return mb_yaml_fail(node, MB_ERR_PARAM,
+                      "the key '%.64s' has a dot in it; write it as %.*s: {%.64s: ...}", node->key,
+                      length < 64 ? length : 64, node->key, node->key + length + 1);
+}
+
 static mb_status read_section(mb_config *config, const mb_yaml *section, const char *prefix);
 
 static mb_status read_child(mb_config *config, const mb_yaml *node, const char *key) {
@@ -92,7 +102,7 @@ static mb_status read_child(mb_config *config, const mb_yaml *node, const char *
   }
   if (node->kind != MB_YAML_MAPPING) {
     return mb_yaml_fail(node, MB_ERR_PARAM, "%s is %s, but has to be a mapping: %s", key,
-                        mb_yaml_kind_name(node->kind), branch->help);
+                        mb_yaml_kind_name(node), branch->help);
   }
   return read_section(config, node, key);
 }
@@ -102,6 +112,9 @@ static mb_status read_section(mb_config *config, const mb_yaml *section, const c
 
   for (size_t i = 0; i < section->n_children; i++) {
     const mb_yaml *child = section->children[i];
+    if (strchr(child->key, '.') != NULL) {
+      return fail_dotted(child);
+    }
     (void)snprintf(key, sizeof key, "%s%s%.128s", prefix, prefix[0] != '\0' ? "." : "", child->key);
     MB_TRY(read_child(config, child, key));
   }
@@ -140,21 +153,20 @@ static const mb_generator_type *find_generator(const mb_yaml *name) {
 }
 
 static mb_status fail_generator(const mb_yaml *node, const mb_yaml *name) {
-  char known[256] = "";
+  enum { MANY = 128 };
+  mb_param names[MANY] = {{0}};
+  size_t n = 0;
 
-  for (const mb_generator_type *const *type = mb_generators(); *type != NULL; type++) {
-    size_t used = strlen(known);
-    (void)snprintf(known + used, sizeof known - used, "%s%s", used > 0 ? ", " : "", (*type)->name);
+  for (const mb_generator_type *const *type = mb_generators(); *type != NULL && n + 1 < MANY;
+       type++) {
+    names[n++].key = (*type)->name;
   }
   if (name == NULL || name->kind != MB_YAML_SCALAR) {
     return mb_yaml_fail(node, MB_ERR_PARAM,
-                        "trace.generate has to be a generator's name, or {use: NAME, ...}; "
-                        "generators: %s",
-                        known);
+                        "trace.generate has to be a generator's name (`moebal list generators`), "
+                        "or {use: NAME, ...}");
   }
-  return mb_yaml_fail(name, MB_ERR_PARAM,
-                      "trace.generate: there is no generator '%.64s'; there is %s", name->text,
-                      known);
+  return mb_config_fail_name(name, "trace.generate", "generator", name->text, names);
 }
 
 static mb_status read_generator(mb_config *config, const mb_yaml *node) {
@@ -243,7 +255,7 @@ static mb_status read_all(mb_config *config, size_t n_settings, const char *cons
   MB_TRY(mb_yaml_read(config->path, &config->root));
   if (config->root->kind != MB_YAML_MAPPING) {
     return mb_yaml_fail(config->root, MB_ERR_PARAM, "a config is a mapping of keys, not %s",
-                        mb_yaml_kind_name(config->root->kind));
+                        mb_yaml_kind_name(config->root));
   }
   for (size_t i = 0; i < n_settings; i++) {
     MB_TRY(apply_setting(config, settings[i]));
@@ -343,11 +355,17 @@ mb_status mb_config_fit(const mb_config *config, const mb_trace_info *info,
   }
   status = mb_replay_check(&made, info);
   if (status != MB_OK) {
-    const char *key = made.delay >= made.interval         ? "schedule.delay"
-                      : made.summary_from < info->n_steps ? "strategies"
-                      : auto_from                         ? "schedule.interval"
-                                                          : "summary.from";
-    return fail_misfit(config, key, status);
+    if (made.delay >= made.interval) {
+      return fail_misfit(config, "schedule.delay", status);
+    }
+    if (made.summary_from < info->n_steps) {
+      return fail_misfit(config, "strategies", status);
+    }
+    if (auto_from) {
+      (void)MB_FAIL(status, "%s; summary.from says where, by default interval + delay",
+                    mb_error_message());
+    }
+    return fail_misfit(config, auto_from ? "schedule.interval" : "summary.from", status);
   }
   *replay = made;
   return MB_OK;

@@ -5,11 +5,15 @@
 
 #include "balancer/planner.h"
 #include "experiments/config.h"
+#include "experiments/wrap.h"
 #include "workloads/generator.h"
 
 /* As much as mb_shape_check() allows; and more steps than a file would hold. */
 #define SIZE_LIMIT (1 << 20)
 #define STEP_LIMIT (1 << 30)
+
+/* Columns of a key in the help; no declared key is longer. */
+enum { KEY_WIDTH = 21 };
 
 #define COUNT(name, thing, start, text)                                                           \
   {                                                                                               \
@@ -66,7 +70,7 @@ const mb_param *mb_config_values(void) {
        .initial = "1",
        .min = 0,
        .max = 1e15,
-       .help = "of everything random: the same seed gives the same loads",
+       .help = "seeds all that is random: the same seed gives the same loads",
        .offset = offsetof(mb_config, seed)},
       {.key = "output",
        .type = MB_PARAM_TEXT,
@@ -90,11 +94,14 @@ const mb_config_branch *mb_config_branches(void) {
       {"summary", "what summaries cover", true},
       {"strategies",
        "a list of names; LABEL: {use: NAME, PARAMETER: VALUE, ...} runs a strategy under a label "
-       "of letters a-z, digits and _ . -. none and hindsight always run",
+       "of letters a-z, digits and _ . -. Without a list: lpt, maxmin, l2. none and hindsight "
+       "always "
+       "run",
        false},
       {"parameters",
        "STRATEGY: {PARAMETER: VALUE, ...}, for every entry that uses the strategy; what an entry "
-       "says itself comes on top. For hindsight, those of l2",
+       "says itself comes on top. For hindsight, those of l2. PARAMETER: VALUE, for every strategy "
+       "that has it, hindsight too; what is said of one strategy comes on top",
        false},
       {0}};
 
@@ -170,23 +177,44 @@ static const char *type_name(const mb_param *param) {
   return "?";
 }
 
-/* "whole number of rounds, 0 to 1e+09 or unlimited" */
-static void print_range(FILE *stream, const mb_param *param) {
-  bool has_unit = param->unit[0] != '\0' && strcmp(param->unit, "1") != 0;
+/* Cut off where the buffer ends. */
+static void append(char *buffer, size_t size, const char *before, const char *text) {
+  size_t used = strlen(buffer);
 
-  (void)fputs(type_name(param), stream);
+  (void)snprintf(buffer + used, size - used, "%s%s", before, text);
+}
+
+/* "[whole number, rounds, 0 to 1000000000, or unlimited; default 50]" */
+static void describe_values(const mb_param *param, char *buffer, size_t size) {
+  bool has_unit = param->unit[0] != '\0' && strcmp(param->unit, "1") != 0;
+  char range[64];
+
+  (void)snprintf(buffer, size, "[%s", type_name(param));
   if (param->type == MB_PARAM_INT || param->type == MB_PARAM_REAL) {
-    if (has_unit) {
-      (void)fprintf(stream, ", %s", param->unit);
-    }
-    (void)fprintf(stream, ", %.15g to %.15g", param->min, param->max);
+    (void)snprintf(range, sizeof range, ", %.15g to %.15g", param->min, param->max);
+    append(buffer, size, has_unit ? ", " : "", has_unit ? param->unit : "");
+    append(buffer, size, range, "");
   }
   if (param->word != NULL) {
-    (void)fprintf(stream, ", or %s", param->word);
+    append(buffer, size, ", or ", param->word);
   }
   for (size_t i = 0; param->choices != NULL && param->choices[i] != NULL; i++) {
-    (void)fprintf(stream, "%s%s", i == 0 ? ": " : ", ", param->choices[i]);
+    append(buffer, size, i == 0 ? ": " : ", ", param->choices[i]);
   }
+  if (param->initial == NULL) {
+    append(buffer, size, "; must be given", "");
+  } else if (param->initial[0] != '\0') {
+    append(buffer, size, "; default ", param->initial);
+  }
+  append(buffer, size, "]", "");
+}
+
+/* A key and what it is, in two columns. */
+static void print_entry(FILE *stream, const char *indent, const char *key, const char *text) {
+  size_t column = strlen(indent) + KEY_WIDTH + 1;
+
+  (void)fprintf(stream, "%s%-*s ", indent, KEY_WIDTH, key);
+  mb_wrap_print(stream, column, column, text);
 }
 
 void mb_config_print_params(FILE *stream, const mb_param *table, const char *indent) {
@@ -195,14 +223,10 @@ void mb_config_print_params(FILE *stream, const mb_param *table, const char *ind
     return;
   }
   for (const mb_param *param = table; param->key != NULL; param++) {
-    (void)fprintf(stream, "%s%-20s %s\n%s%20s [", indent, param->key, param->help, indent, "");
-    print_range(stream, param);
-    if (param->initial == NULL) {
-      (void)fputs("; must be given", stream);
-    } else if (param->initial[0] != '\0') {
-      (void)fprintf(stream, "; default %s", param->initial);
-    }
-    (void)fputs("]\n", stream);
+    char values[1024];
+    describe_values(param, values, sizeof values);
+    print_entry(stream, indent, param->key, param->help);
+    print_entry(stream, indent, "", values);
   }
 }
 
@@ -230,7 +254,7 @@ void mb_config_print_schema(FILE *stream) {
               "folder, one\non the command line at the current directory.\n\n",
               stream);
   for (const mb_config_branch *branch = mb_config_branches(); branch->key != NULL; branch++) {
-    (void)fprintf(stream, "  %-20s %s\n", branch->key, branch->help);
+    print_entry(stream, "  ", branch->key, branch->help);
   }
   (void)fputc('\n', stream);
   mb_config_print_params(stream, mb_config_values(), "  ");

@@ -6,6 +6,9 @@
 
 #include "experiments/config_schema.h"
 
+/* Holds "parameters." and any strategy's name; longer ones are cut off. */
+enum { KEY_SIZE = 128 };
+
 static const char NONE[] = "none";
 static const char HINDSIGHT[] = "hindsight";
 
@@ -17,10 +20,9 @@ static const char HINDSIGHT_USES[] = "l2";
 mb_status mb_config_check_scalar(const mb_yaml *node, const mb_param *param, const char *key) {
   if (node->kind != MB_YAML_SCALAR) {
     return mb_yaml_fail(node, MB_ERR_PARAM, "%s is %s, but has to be a single value: %s", key,
-                        mb_yaml_kind_name(node->kind), param->help);
+                        mb_yaml_kind_name(node), param->help);
   }
-  if (!node->quoted &&
-      (node->text[0] == '\0' || strcmp(node->text, "~") == 0 || strcmp(node->text, "null") == 0)) {
+  if (mb_yaml_is_empty(node)) {
     return mb_yaml_fail(node, MB_ERR_PARAM, "%s has no value: %s", key, param->help);
   }
   if (node->quoted && param->type != MB_PARAM_TEXT) {
@@ -61,46 +63,71 @@ mb_status mb_config_check_params_given(const mb_yaml *node, const char *key, con
   return MB_OK;
 }
 
-/* --- strategies --- */
-
-static mb_status fail_strategy(const mb_yaml *node, const char *key, const char *name) {
-  char known[512] = "";
-  mb_param names[128] = {{0}};
-  size_t n = 0;
-
-  names[n++].key = NONE;
-  names[n++].key = HINDSIGHT;
-  for (const mb_strategy *strategy = mb_strategies(); strategy->name != NULL && n < 127;
-       strategy++) {
-    names[n++].key = strategy->name;
-  }
+mb_status mb_config_fail_name(const mb_yaml *node, const char *key, const char *what,
+                              const char *name, const mb_param *names) {
   const char *nearest = mb_param_nearest(names, name);
+  char known[512] = "";
+
   if (nearest != NULL) {
-    return mb_yaml_fail(node, MB_ERR_PARAM, "%s: there is no strategy '%.64s'; did you mean '%s'?",
-                        key, name, nearest);
+    return mb_yaml_fail(node, MB_ERR_PARAM, "%s: there is no %s '%.64s'; did you mean '%s'?", key,
+                        what, name, nearest);
   }
-  for (size_t i = 0; i < n; i++) {
+  for (const mb_param *one = names; one->key != NULL; one++) {
     size_t used = strlen(known);
-    (void)snprintf(known + used, sizeof known - used, "%s%s", used > 0 ? ", " : "", names[i].key);
+    (void)snprintf(known + used, sizeof known - used, "%s%s", used > 0 ? ", " : "", one->key);
   }
-  return mb_yaml_fail(node, MB_ERR_PARAM, "%s: there is no strategy '%.64s'; there is %s", key,
+  return mb_yaml_fail(node, MB_ERR_PARAM, "%s: there is no %s '%.64s'; there is %s", key, what,
                       name, known);
 }
 
-/* A struct of parameters: the defaults, then parameters.<shared>, then the entry's own. */
+/* --- strategies --- */
+
+static mb_status fail_strategy(const mb_yaml *node, const char *key, const char *name) {
+  enum { MANY = 128 };
+  mb_param names[MANY] = {{.key = NONE}, {.key = HINDSIGHT}};
+  size_t n = 2;
+
+  for (const mb_strategy *strategy = mb_strategies(); strategy->name != NULL && n + 1 < MANY;
+       strategy++) {
+    names[n++].key = strategy->name;
+  }
+  return mb_config_fail_name(node, key, "strategy", name, names);
+}
+
+/* parameters.<parameter>: of every strategy that has it. */
+static mb_status set_common_params(const mb_yaml *parameters, const mb_param *table, void *values) {
+  for (size_t i = 0; parameters != NULL && i < parameters->n_children; i++) {
+    const mb_yaml *child = parameters->children[i];
+    const mb_param *param = mb_param_find(table, child->key);
+    if (param == NULL || mb_strategy_find(child->key) != NULL) {
+      continue;
+    }
+    MB_TRY(mb_config_check_scalar(child, param, child->key));
+    mb_status status = mb_params_set(table, child->key, child->text, values);
+    if (status != MB_OK) {
+      return mb_yaml_fail(child, status, "parameters: %s", mb_error_message());
+    }
+  }
+  return MB_OK;
+}
+
+/* A struct of parameters: the defaults, then those of all strategies, then parameters.<shared>,
+   then the entry's own. */
 static mb_status make_params(const mb_config *config, const mb_strategy *type, const char *shared,
                              const mb_yaml *own, void **params) {
   const mb_yaml *parameters = mb_yaml_get(config->root, "parameters");
   const mb_yaml *common = mb_yaml_get(parameters, shared);
   void *made = calloc(1, type->params_size > 0 ? type->params_size : 1);
+  char key[KEY_SIZE];
 
   if (made == NULL) {
     return MB_FAIL(MB_ERR_MEMORY, "%s: out of memory", config->path);
   }
+  (void)snprintf(key, sizeof key, "parameters.%s", shared);
   mb_strategy_params_init(type, made);
-  mb_status status = MB_OK;
-  if (common != NULL) {
-    status = mb_config_set_params(common, common->key, false, type->params, made);
+  mb_status status = set_common_params(parameters, type->params, made);
+  if (status == MB_OK && common != NULL) {
+    status = mb_config_set_params(common, key, false, type->params, made);
   }
   if (status == MB_OK && own != NULL) {
     status = mb_config_set_params(own, own->key, true, type->params, made);
@@ -212,6 +239,12 @@ static mb_status add_labelled(mb_config *config, const mb_yaml *entry) {
     return fail_strategy(use, "strategies", use->text);
   }
   MB_TRY(check_label(config, entry, entry->key));
+  if (strcmp(entry->key, type->name) != 0 && mb_strategy_find(entry->key) != NULL) {
+    return mb_yaml_fail(entry, MB_ERR_PARAM,
+                        "strategies: '%s' is a strategy of its own, but stands for %s here: take "
+                        "another label",
+                        entry->key, type->name);
+  }
   return add(config, entry->key, MB_REPLAY_ONLINE, type, entry);
 }
 
@@ -238,7 +271,7 @@ static mb_status add_entry(mb_config *config, const mb_yaml *entry) {
 static mb_status add_listed(mb_config *config, const mb_yaml *list) {
   if (list->kind != MB_YAML_SEQUENCE) {
     return mb_yaml_fail(list, MB_ERR_PARAM, "strategies is %s, but has to be a list: [lpt, l2]",
-                        mb_yaml_kind_name(list->kind));
+                        mb_yaml_kind_name(list));
   }
   for (size_t i = 0; i < list->n_children; i++) {
     MB_TRY(add_entry(config, list->children[i]));
@@ -255,32 +288,63 @@ static bool is_listed(const mb_yaml *list, const char *name) {
   return false;
 }
 
-/* Every mapping under `parameters` has to be right, whether an entry uses it or not. */
+/* The first strategy that has that parameter, or NULL. */
+static const mb_strategy *find_owner(const char *parameter) {
+  const mb_strategy *strategy = mb_strategies();
+
+  while (strategy->name != NULL && mb_param_find(strategy->params, parameter) == NULL) {
+    strategy++;
+  }
+  return strategy->name != NULL ? strategy : NULL;
+}
+
+/* A key of `parameters` that is neither a strategy nor a parameter. */
+static mb_status fail_parameter(const mb_yaml *node) {
+  for (const mb_strategy *strategy = mb_strategies(); strategy->name != NULL; strategy++) {
+    const char *nearest = mb_param_nearest(strategy->params, node->key);
+    if (nearest != NULL) {
+      return mb_yaml_fail(node, MB_ERR_PARAM,
+                          "parameters: unknown parameter '%.64s'; did you mean '%s'?", node->key,
+                          nearest);
+    }
+  }
+  return fail_strategy(node, "parameters", node->key);
+}
+
+/* A child of `parameters`: a strategy's mapping, or a parameter of all that have it. */
+static mb_status check_parameter(const mb_config *config, const mb_yaml *node) {
+  bool hindsight = strcmp(node->key, HINDSIGHT) == 0;
+  const mb_strategy *type = mb_strategy_find(hindsight ? HINDSIGHT_USES : node->key);
+  const mb_strategy *owner = find_owner(node->key);
+  void *params = NULL;
+
+  if (strcmp(node->key, NONE) == 0) {
+    return mb_yaml_fail(node, MB_ERR_PARAM, "parameters: none has no parameters");
+  }
+  if (type == NULL && owner == NULL) {
+    return fail_parameter(node);
+  }
+  if (type != NULL && node->kind != MB_YAML_MAPPING) {
+    return mb_yaml_fail(node, MB_ERR_PARAM, "parameters.%s is %s, but has to be a mapping",
+                        node->key, mb_yaml_kind_name(node));
+  }
+  MB_TRY(type != NULL ? make_params(config, type, node->key, NULL, &params)
+                      : make_params(config, owner, owner->name, NULL, &params));
+  free(params);
+  return MB_OK;
+}
+
+/* Everything under `parameters` has to be right, whether an entry uses it or not. */
 static mb_status check_parameters(const mb_config *config) {
   const mb_yaml *parameters = mb_yaml_get(config->root, "parameters");
 
   if (parameters != NULL && parameters->kind != MB_YAML_MAPPING) {
     return mb_yaml_fail(parameters, MB_ERR_PARAM,
                         "parameters is %s, but has to be a mapping: {STRATEGY: {...}}",
-                        mb_yaml_kind_name(parameters->kind));
+                        mb_yaml_kind_name(parameters));
   }
   for (size_t i = 0; parameters != NULL && i < parameters->n_children; i++) {
-    const mb_yaml *node = parameters->children[i];
-    bool hindsight = strcmp(node->key, HINDSIGHT) == 0;
-    void *params = NULL;
-    const mb_strategy *type = mb_strategy_find(hindsight ? HINDSIGHT_USES : node->key);
-    if (strcmp(node->key, NONE) == 0) {
-      return mb_yaml_fail(node, MB_ERR_PARAM, "parameters: none has no parameters");
-    }
-    if (type == NULL) {
-      return fail_strategy(node, "parameters", node->key);
-    }
-    if (node->kind != MB_YAML_MAPPING) {
-      return mb_yaml_fail(node, MB_ERR_PARAM, "parameters.%s is %s, but has to be a mapping",
-                          node->key, mb_yaml_kind_name(node->kind));
-    }
-    MB_TRY(make_params(config, type, node->key, NULL, &params));
-    free(params);
+    MB_TRY(check_parameter(config, parameters->children[i]));
   }
   return MB_OK;
 }

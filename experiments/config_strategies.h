@@ -22,6 +22,10 @@ MB_NODISCARD mb_status mb_config_check_params_given(const mb_yaml *node, const c
                                                     const mb_param *table, const mb_yaml *first,
                                                     const mb_yaml *second);
 
+/** Refuses `name` as a `what` ("strategy"): with the nearest of the names there are, or all. */
+mb_status mb_config_fail_name(const mb_yaml *node, const char *key, const char *what,
+                              const char *name, const mb_param *names);
+
 /** Fills n_strategies and strategies from the tree; what is there on failure, mb_config_destroy()
  * frees. */
 MB_NODISCARD mb_status mb_config_read_strategies(mb_config *config);

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdbool.h>
@@ -13,9 +14,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "experiments/interrupt.h"
+
 extern char **environ;
 
-enum { SAID_SIZE = 4096 };
+enum { SAID_SIZE = 4096, PATIENCE_MS = 100 };
 
 /* --- the scripts --- */
 
@@ -78,17 +81,30 @@ static int start(char *const *arguments, int said, pid_t *child) {
   return error;
 }
 
-/* Reads a pipe to its end and keeps the last bytes, ended by '\0'. */
-static void listen_to(int pipe_end, char said[SAID_SIZE]) {
+/* Waits for something to read. A signal that comes just before the waiting cuts it short, too. */
+static bool is_ready(int pipe_end) {
+  struct pollfd ready = {.fd = pipe_end, .events = POLLIN};
+
+  return poll(&ready, 1, PATIENCE_MS) > 0;
+}
+
+/* Reads all that the child says and keeps the last bytes, ended by '\0'. Whoever wants to stop the
+ * program does not want to wait for gnuplot. */
+static void listen_to(int pipe_end, pid_t child, char said[SAID_SIZE]) {
   size_t used = 0;
+  bool killed = false;
 
   for (;;) {
     if (used == SAID_SIZE - 1) {
       used /= 2;
       memmove(said, said + SAID_SIZE - 1 - used, used);
     }
-    ssize_t got = read(pipe_end, said + used, SAID_SIZE - 1 - used);
-    if (got == 0 || (got < 0 && errno != EINTR)) {
+    bool ready = is_ready(pipe_end);
+    if (!killed && mb_interrupted()) {
+      killed = kill(child, SIGKILL) == 0;
+    }
+    ssize_t got = ready ? read(pipe_end, said + used, SAID_SIZE - 1 - used) : 0;
+    if (ready && (got == 0 || (got < 0 && errno != EINTR))) {
       break;
     }
     used += got > 0 ? (size_t)got : 0;
@@ -121,7 +137,7 @@ static mb_status run(char *const *arguments, char said[SAID_SIZE], int *state) {
   int error = start(arguments, ends[1], &child);
   (void)close(ends[1]);
   if (error == 0) {
-    listen_to(ends[0], said);
+    listen_to(ends[0], child, said);
     while (waitpid(child, state, 0) < 0 && errno == EINTR) {
     }
   }
@@ -174,6 +190,7 @@ static mb_status draw(const char *script, const char *table, const char *figure,
   int state = 0;
 
   MB_TRY(run(arguments, said, &state));
+  MB_TRY(mb_interrupt_check());
   if (!WIFEXITED(state) || WEXITSTATUS(state) != 0) {
     return MB_FAIL(MB_ERR_IO, "%s cannot be drawn: gnuplot: %s", figure, last_line(said));
   }

@@ -21,7 +21,8 @@ MB_NODISCARD mb_status mb_gnuplot_scripts(size_t size, char *folder);
  * its name when it is complete; an older one of that name stays as it is on failure.
  *
  * @return MB_OK; MB_ERR_UNSUPPORTED where gnuplot is not installed, with how to install it;
- *         MB_ERR_IO with what gnuplot said, or where the figure cannot be written; MB_ERR_MEMORY.
+ *         MB_ERR_IO with what gnuplot said, or where the figure cannot be written; MB_ERR_MEMORY;
+ *         MB_ERR_CANCELLED, as mb_interrupt_check(): gnuplot is killed.
  */
 MB_NODISCARD mb_status mb_gnuplot_draw(const char *script, const char *table, const char *figure);
 

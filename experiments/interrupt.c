@@ -30,6 +30,7 @@ void mb_interrupt_install(void) {
   }
   action.sa_handler = SIG_IGN;
   (void)sigaction(SIGXFSZ, &action, NULL);
+  (void)sigaction(SIGPIPE, &action, NULL);
 }
 
 bool mb_interrupted(void) {

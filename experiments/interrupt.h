@@ -7,8 +7,9 @@
 #include "balancer/status.h"
 
 /**
- * From now on SIGINT, SIGTERM and SIGHUP only set a flag, and a file that grows beyond what
- * `ulimit -f` allows is an error of writing instead of the process's end.
+ * From now on SIGINT, SIGTERM and SIGHUP only set a flag, and two things are errors of writing
+ * instead of the process's end: a file that grows beyond what `ulimit -f` allows, and a reader of
+ * standard output or error that has gone.
  */
 void mb_interrupt_install(void);
 

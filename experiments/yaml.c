@@ -16,10 +16,20 @@ typedef struct event_reader {
   size_t n_nodes;
 } event_reader;
 
-const char *mb_yaml_kind_name(mb_yaml_kind kind) {
-  switch (kind) {
+bool mb_yaml_is_empty(const mb_yaml *node) {
+  static const char *const words[] = {"", "~", "null", "Null", "NULL"};
+  bool empty = false;
+
+  for (size_t i = 0; i < sizeof words / sizeof *words && node->kind == MB_YAML_SCALAR; i++) {
+    empty = empty || (!node->quoted && strcmp(node->text, words[i]) == 0);
+  }
+  return empty;
+}
+
+const char *mb_yaml_kind_name(const mb_yaml *node) {
+  switch (node->kind) {
   case MB_YAML_SCALAR:
-    return "a text";
+    return mb_yaml_is_empty(node) ? "empty" : "a text";
   case MB_YAML_SEQUENCE:
     return "a list";
   case MB_YAML_MAPPING:
@@ -59,6 +69,19 @@ static size_t line_of_offset(const event_reader *reader, size_t offset) {
   return line;
 }
 
+/* The byte of the character of that index; '\0' where the text ends before it. */
+static unsigned char byte_at(const event_reader *reader, size_t index) {
+  const unsigned char *end = reader->parser.input.string.end;
+
+  for (const unsigned char *c = reader->parser.input.string.start; c < end; c++) {
+    bool begins_character = (*c & 0xc0) != 0x80;
+    if (begins_character && index-- == 0) {
+      return *c;
+    }
+  }
+  return '\0';
+}
+
 /* Translates the parser's own complaint. */
 static mb_status fail_parser(const event_reader *reader) {
   const yaml_parser_t *parser = &reader->parser;
@@ -73,6 +96,9 @@ static mb_status fail_parser(const event_reader *reader) {
     return fail_at(reader, (yaml_mark_t){.line = line_of_offset(reader, parser->problem_offset)},
                    text);
   default:
+    if (byte_at(reader, parser->problem_mark.index) == '\t') {
+      return fail_at(reader, parser->problem_mark, "not YAML: a tab; indent with spaces");
+    }
     (void)snprintf(text, sizeof text, "not YAML: %s%s%s", problem,
                    parser->context != NULL ? " " : "",
                    parser->context != NULL ? parser->context : "");
@@ -311,7 +337,15 @@ static mb_status read_stream(event_reader *reader, mb_yaml **root) {
 
 static mb_status parse(const char *file, bool is_file, const char *text, size_t size,
                        mb_yaml **root) {
+  static const char mark[] = {'\xef', '\xbb', '\xbf'};
   event_reader reader = {.file = file, .is_file = is_file};
+
+  /* The byte order mark that some editors put in front of UTF-8. Where the encoding is told,
+     libyaml takes it for content. */
+  if (size >= sizeof mark && memcmp(text, mark, sizeof mark) == 0) {
+    text += sizeof mark;
+    size -= sizeof mark;
+  }
 
   if (yaml_parser_initialize(&reader.parser) == 0) {
     return MB_FAIL(MB_ERR_MEMORY, "%s: out of memory", file);
@@ -477,7 +511,7 @@ mb_status mb_yaml_set(mb_yaml *root, const char *path, mb_yaml *value) {
     if (parent->kind != MB_YAML_MAPPING) {
       return mb_yaml_fail(value, MB_ERR_PARAM, "%s: %.*s is %s, which has no keys", path,
                           key == path ? 10 : (int)(key - path - 1),
-                          key == path ? "the config" : path, mb_yaml_kind_name(parent->kind));
+                          key == path ? "the config" : path, mb_yaml_kind_name(parent));
     }
     if (key[length] == '\0') {
       return put_child(parent, key, value);

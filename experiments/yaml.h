@@ -64,8 +64,11 @@ MB_NODISCARD mb_status mb_yaml_set(mb_yaml *root, const char *path, mb_yaml *val
  */
 void mb_yaml_write_text(FILE *stream, const char *text);
 
-/** "a text", "a list" or "a mapping": what a message calls a value. Static. */
-const char *mb_yaml_kind_name(mb_yaml_kind kind);
+/** Whether a value is none: nothing, ~ or null, without quotes. */
+bool mb_yaml_is_empty(const mb_yaml *node);
+
+/** "a text", "a list", "a mapping" or "empty": what a message calls a value. Static. */
+const char *mb_yaml_kind_name(const mb_yaml *node);
 
 /** Sets the message "FILE:LINE: ..." (or "PLACE: ...") for that value, and returns `status`. */
 mb_status mb_yaml_fail(const mb_yaml *node, mb_status status, const char *format, ...)

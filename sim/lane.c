@@ -11,20 +11,20 @@ static bool flight_allocate(mb_flight *flight, const mb_shape *shape) {
   size_t n_layers = shape->n_layers;
   bool hierarchical = mb_shape_is_hierarchical(shape);
 
-  flight->replaced = calloc(n_layers, sizeof *flight->replaced);
+  flight->pending = calloc(n_layers, sizeof *flight->pending);
   flight->physical_to_logical_map =
       calloc(n_layers * shape->n_slots, sizeof *flight->physical_to_logical_map);
   flight->effect_step = calloc(n_layers, sizeof *flight->effect_step);
   flight->duplicate_slots = calloc(n_layers, sizeof *flight->duplicate_slots);
   flight->moved_experts = calloc(n_layers, sizeof *flight->moved_experts);
   flight->node_imbalance = hierarchical ? calloc(n_layers, sizeof *flight->node_imbalance) : NULL;
-  return flight->replaced != NULL && flight->physical_to_logical_map != NULL &&
+  return flight->pending != NULL && flight->physical_to_logical_map != NULL &&
          flight->effect_step != NULL && flight->duplicate_slots != NULL &&
          flight->moved_experts != NULL && (flight->node_imbalance != NULL || !hierarchical);
 }
 
 static void flight_free(mb_flight *flight) {
-  free(flight->replaced);
+  free(flight->pending);
   free(flight->physical_to_logical_map);
   free(flight->effect_step);
   free(flight->duplicate_slots);
@@ -142,10 +142,10 @@ static mb_status describe_flight(mb_lane *lane, size_t delay, const double *load
 
   for (size_t l = 0; l < shape->n_layers; l++) {
     int32_t *map = flight->physical_to_logical_map + l * shape->n_slots;
-    if (!flight->replaced[l]) {
+    if (!flight->pending[l]) {
       memcpy(map, lane->layer[l].physical_to_logical_map, shape->n_slots * sizeof *map);
     }
-    flight->effect_step[l] = flight->replaced[l] ? (int64_t)(flight->step + delay) : -1;
+    flight->effect_step[l] = flight->pending[l] ? (int64_t)(flight->step + delay) : -1;
     flight->moved_experts[l] = 0;
     flight->duplicate_slots[l] = mb_placement_duplicate_slots(shape, map);
     if (flight->node_imbalance != NULL) {
@@ -170,7 +170,7 @@ static mb_status ask_planner(mb_lane *lane, size_t n_window_steps, const double 
   for (size_t l = 0; l < n_layers; l++) {
     lane->imbalance[l] = lane->since_mean[l] > 0.0 ? lane->since_max[l] / lane->since_mean[l] : NAN;
   }
-  memset(flight->replaced, 0, n_layers * sizeof *flight->replaced);
+  memset(flight->pending, 0, n_layers * sizeof *flight->pending);
   mb_plan_input input = {.shape = lane->shape,
                          .step = flight->step,
                          .n_window_steps = n_window_steps,
@@ -178,7 +178,7 @@ static mb_status ask_planner(mb_lane *lane, size_t n_window_steps, const double 
                          .load = load,
                          .physical_to_logical_map = lane->physical_to_logical_map,
                          .imbalance = lane->imbalance};
-  mb_plan_output output = {flight->replaced, flight->physical_to_logical_map};
+  mb_plan_output output = {flight->pending, flight->physical_to_logical_map};
   double start = seconds_now();
   mb_status status = mb_planner_plan(lane->planner, &input, &output);
   flight->planner_seconds = seconds_now() - start;
@@ -216,6 +216,7 @@ static mb_status land_layer(mb_lane *lane, size_t l) {
 
   flight->moved_experts[l] = moves ? mb_placement_moved_experts(shape, map, next, lane->count) : 0;
   memcpy(map, next, shape->n_slots * sizeof *map);
+  flight->pending[l] = false;
   return mb_score_prepare(shape, &lane->layer[l]);
 }
 
@@ -245,7 +246,7 @@ mb_status mb_lane_land(mb_lane *lane, size_t step, const mb_replay_sink *sink) {
     return MB_OK;
   }
   for (size_t l = 0; l < lane->shape.n_layers; l++) {
-    if (flight->effect_step[l] == (int64_t)step) {
+    if (flight->pending[l] && flight->effect_step[l] == (int64_t)step) {
       MB_TRY(land_layer(lane, l));
       landed = true;
     }

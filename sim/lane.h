@@ -22,7 +22,7 @@ typedef struct mb_flight {
   size_t n_plans; /* plans recorded so far: the number of this one */
   size_t step;    /* when it was made */
   double planner_seconds;
-  bool *replaced;                   /* [L] */
+  bool *pending;                    /* [L] replaced, and not yet in effect */
   int32_t *physical_to_logical_map; /* [L,P] as it will be everywhere */
   int64_t *effect_step;             /* [L] -1: kept */
   int32_t *duplicate_slots;         /* [L] */
@@ -57,7 +57,8 @@ size_t mb_lane_n_slices(const mb_lane *lane);
 
 /**
  * Makes a plan at `step`, to take effect at step + delay; skips and counts it where the last one is
- * still in flight. mb_lane_land() must have been called for this step, and again afterwards.
+ * still in flight. mb_lane_land() must have been called for this step, so that the last plan has
+ * come as far as it can, and again afterwards, for a plan without delay.
  *
  * @param n_window_steps steps that the loads cover.
  * @param load           [S,L,E] the loads planned for. Borrowed.
@@ -66,8 +67,8 @@ MB_NODISCARD mb_status mb_lane_plan(mb_lane *lane, size_t step, size_t delay, si
                                     const double *load);
 
 /**
- * Lets the layers whose effect step is `step` take effect. Once they all have, the plan goes to the
- * sink.
+ * Lets the layers whose effect step is `step` take effect; those that already have stay as they
+ * are. Once all layers have, the plan goes to the sink.
  */
 MB_NODISCARD mb_status mb_lane_land(mb_lane *lane, size_t step, const mb_replay_sink *sink);
 

@@ -95,8 +95,7 @@ mb_status mb_replay_check(const mb_replay_config *config, const mb_trace_info *i
   }
   if (config->summary_from >= info->n_steps) {
     return MB_FAIL(MB_ERR_PARAM,
-                   "summary.from %zu, but the loads have %zu steps: it must be less (interval plus "
-                   "delay, where it is not given)",
+                   "summaries begin at step %zu, but the loads have %zu steps: it must be less",
                    config->summary_from, info->n_steps);
   }
   return check_strategies(config);
@@ -108,8 +107,10 @@ static mb_status allocate_rows(replay *r) {
   size_t row_bytes = n_strategies * shape->n_layers *
                      (sizeof *r->score + sizeof *r->imbalance + sizeof *r->active_experts);
 
+  assert(row_bytes > 0);
   r->max_rows = smaller(r->n_steps, rows_within(SCORE_BYTES, row_bytes));
   size_t rows = n_strategies * r->max_rows;
+  assert(rows > 0);
   assert(rows > 0 && shape->n_layers > 0);
   r->score = calloc(rows * shape->n_layers, sizeof *r->score);
   r->step_imbalance = calloc(rows, sizeof *r->step_imbalance);

@@ -18,8 +18,7 @@ extern "C" {
 typedef enum mb_replay_role {
   MB_REPLAY_ONLINE,    /* plans at interval, 2 interval, ... from the window before */
   MB_REPLAY_NONE,      /* keeps the linear placement */
-  MB_REPLAY_HINDSIGHT, /* plans at 0, interval, ... for the very steps [t, t + interval), no delay
-                        */
+  MB_REPLAY_HINDSIGHT, /* plans at 0, interval, ... for steps [t, t + interval), without delay */
 } mb_replay_role;
 
 typedef struct mb_replay_strategy {
@@ -49,9 +48,8 @@ typedef struct mb_plan_record {
   const int32_t *duplicate_slots; /* [L] */
   const float *node_imbalance;    /* [L] of the loads planned for; NULL unless hierarchical */
   const int32_t *moved_experts;   /* [L] 0 for hindsight's plan at step 0 */
-  const int32_t
-      *physical_to_logical_map; /* [L,P] as in force once it has taken effect everywhere */
-  double planner_seconds;       /* measured; decides nothing */
+  const int32_t *physical_to_logical_map; /* [L,P] in force once all layers have taken effect */
+  double planner_seconds;                 /* measured; decides nothing */
 } mb_plan_record;
 
 /** Where a replay's numbers go, as it produces them; a callback's failure ends the replay. */
@@ -100,7 +98,7 @@ MB_NODISCARD mb_status mb_replay_check(const mb_replay_config *config, const mb_
  * effect at t + delay, and is not made where t + delay >= T. One that falls due while a layer of
  * the last one has not taken effect yet is skipped and counted.
  *
- * @param summary [n_strategies] caller-owned, written only on MB_OK. NaN where nothing was scored.
+ * @param summary [n_strategies] caller-owned, written only on MB_OK.
  * @return MB_OK, what mb_replay_check(), the source or a callback returned, MB_ERR_MEMORY;
  *         MB_ERR_RANGE if no scored step has load.
  *

@@ -109,6 +109,7 @@ refuses 1 "r.h5" run tiny.yaml -o s.h5 --set "trace={file: r.h5}" # results are 
 only r.h5
 
 # The command line itself.
+refuses 2 "--output takes the name of a file" run tiny.yaml -o ""
 refuses 2 "which config?" run
 refuses 2 "one config at a time" run tiny.yaml tiny.yaml
 refuses 2 "--set takes KEY=VALUE" run tiny.yaml --set seed

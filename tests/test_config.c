@@ -156,6 +156,28 @@ static void test_strategies(void) {
   mb_config_destroy(config);
 }
 
+/* What is said of a parameter holds for every strategy that has it, unless one's own says else. */
+static void test_common_parameters(void) {
+  mb_config *config = read_config(extended("strategies: [lpt, l2, {a: {use: l2, max_rounds: 3}}]\n"
+                                           "parameters:\n"
+                                           "  reference_quirks: true\n"
+                                           "  max_rounds: 7\n"
+                                           "  min_gain: 0.25\n"
+                                           "  l2: {min_gain: 0.5}\n"
+                                           "  hindsight: {reference_quirks: false}\n"),
+                                  0, NULL);
+
+  for (size_t i = 1; i <= 3; i++) {
+    CU_ASSERT(options_of(config, i)->reference_quirks);
+  }
+  CU_ASSERT(options_of(config, 2)->max_rounds == 7 && options_of(config, 2)->min_gain == 0.5);
+  CU_ASSERT(options_of(config, 3)->max_rounds == 3 && options_of(config, 3)->min_gain == 0.5);
+  check_strategy(config, 4, "hindsight", MB_REPLAY_HINDSIGHT, "l2");
+  CU_ASSERT(options_of(config, 4)->max_rounds == 7 && options_of(config, 4)->min_gain == 0.25);
+  CU_ASSERT(!options_of(config, 4)->reference_quirks);
+  mb_config_destroy(config);
+}
+
 static void test_settings(void) {
   static const char *const settings[] = {"cluster.gpus=16",
                                          "summary.from=40",
@@ -231,6 +253,12 @@ static void test_refused_keys(void) {
                 PATH ":10: unknown key 'summary.form'; did you mean 'from'?");
   check_refused(extended("whatever: 3\n"),
                 PATH ":10: unknown key 'whatever'; `moebal help config` lists what there is");
+  check_refused(extended("cluster.groups: 8\n"),
+                PATH ":10: the key 'cluster.groups' has a dot in it; write it as cluster: "
+                     "{groups: ...}");
+  check_refused(extended("summary: {a.b: 8}\n"), PATH ":10: the key 'a.b' has a dot in it");
+  check_refused(extended("summary:\n"), PATH ":10: summary is empty, but has to be a mapping");
+  check_refused(extended("seed: NULL\n"), PATH ":10: seed has no value");
   check_refused(extended("summary: 3\n"), PATH ":10: summary is a text, but has to be a mapping");
   check_refused(extended("seed: [1]\n"), PATH ":10: seed is a list, but has to be a single value");
   check_refused(extended("seed:\n"), PATH ":10: seed has no value");
@@ -285,9 +313,9 @@ static void test_refused_trace(void) {
   check_setting_refused("trace.generate=domains", MB_ERR_PARAM,
                         "--set: trace.generate and trace.file are both given");
   check_setting_refused("trace={generate: domain}", MB_ERR_PARAM,
-                        "there is no generator 'domain'; there is domains");
+                        "trace.generate: there is no generator 'domain'; did you mean 'domains'?");
   check_setting_refused("trace={generate: {steps: 3}}", MB_ERR_PARAM,
-                        "trace.generate has to be a generator's name, or {use: NAME, ...}");
+                        "trace.generate has to be a generator's name (`moebal list generators`)");
   check_setting_refused("trace={generate: [domains]}", MB_ERR_PARAM,
                         "trace.generate has to be a generator's name");
   check_setting_refused("trace={generate: {use: domains, step: 3}}", MB_ERR_PARAM,
@@ -303,6 +331,9 @@ static void test_refused_trace(void) {
 static void test_refused_strategies(void) {
   check_refused(extended("strategies: l2\n"),
                 PATH ":10: strategies is a text, but has to be a list");
+  check_refused(extended("strategies: [LPT]\n"), "no strategy 'LPT'; did you mean 'lpt'?");
+  check_refused(extended("strategies: [{l2: {use: lpt}}]\n"),
+                PATH ":10: strategies: 'l2' is a strategy of its own, but stands for lpt here");
   check_refused(extended("strategies:\n  - lpt\n  - maxmim\n"),
                 PATH ":12: strategies: there is no strategy 'maxmim'; did you mean 'maxmin'?");
   check_refused(extended("strategies: [greedy-search]\n"),
@@ -334,15 +365,27 @@ static void test_refused_strategies(void) {
 static void test_refused_parameters(void) {
   check_refused(extended("parameters: 3\n"),
                 PATH ":10: parameters is a text, but has to be a mapping");
+  check_refused(extended("parameters:\n  # l2: {}\n"),
+                PATH ":10: parameters is empty, but has to be a mapping");
   check_refused(extended("parameters: {l2: 3}\n"),
                 "parameters.l2 is a text, but has to be a mapping");
+  check_refused(extended("parameters: {max_round: 1}\n"),
+                PATH ":10: parameters: unknown parameter 'max_round'; did you mean 'max_rounds'?");
+  check_refused(extended("parameters: {max_rounds: -1}\n"),
+                PATH ":10: parameters: max_rounds is '-1', but has to be a whole number");
+  check_refused(extended("strategies: []\nparameters: {refinement: best}\n"),
+                PATH ":11: parameters: refinement is 'best', but has to be one of: lpt");
+  check_refused(extended("parameters: {max_rounds: {l2: 3}}\n"),
+                PATH ":10: max_rounds is a mapping, but has to be a single value");
   check_refused(extended("parameters: {none: {a: 1}}\n"), "parameters: none has no parameters");
   check_refused(extended("parameters: {l4: {a: 1}}\n"), "parameters: there is no strategy 'l4'");
   check_refused(extended("parameters:\n  l2:\n    min_gain: -1\n"),
-                PATH ":12: l2: min_gain is '-1', but has to be a number from 0 to");
-  check_refused(extended("parameters: {l2: {use: lpt}}\n"), "l2: unknown parameter 'use'");
-  check_refused(extended("parameters: {hindsight: {max_rounds: many}}\n"),
-                "hindsight: max_rounds is 'many', but has to be a whole number from 0 to");
+                PATH ":12: parameters.l2: min_gain is '-1', but has to be a number from 0 to");
+  check_refused(extended("parameters: {l2: {use: lpt}}\n"),
+                "parameters.l2: unknown parameter 'use'");
+  check_refused(
+      extended("parameters: {hindsight: {max_rounds: many}}\n"),
+      "parameters.hindsight: max_rounds is 'many', but has to be a whole number from 0 to");
 }
 
 static void test_refused_files(void) {
@@ -371,8 +414,12 @@ static void test_misfits(void) {
   check_misfit("cluster.nodes=3", MB_ERR_SHAPE, PATH ":5: cluster.gpus: ");
   check_misfit("cluster.groups=7", MB_ERR_SHAPE, "--set: cluster.groups: ");
   check_misfit("schedule.delay=10", MB_ERR_PARAM, "--set: schedule.delay: ");
-  check_misfit("summary.from=100", MB_ERR_PARAM, "--set: summary.from: ");
-  check_misfit("schedule.interval=100", MB_ERR_PARAM, "--set: schedule.interval: ");
+  check_misfit("summary.from=100", MB_ERR_PARAM,
+               "--set: summary.from: summaries begin at step 100, but the loads have 100 steps");
+  check_misfit(
+      "schedule.interval=100", MB_ERR_PARAM,
+      "--set: schedule.interval: summaries begin at step 100, but the loads have 100 steps: "
+      "it must be less; summary.from says where, by default interval + delay");
   check_misfit("cluster.slots=81", MB_ERR_SHAPE, "81");
   check_misfit("cluster.slots=81", MB_ERR_SHAPE, "8 GPUs");
 }
@@ -424,8 +471,34 @@ static void test_written(void) {
                 "schedule: {interval: 10, window: 1e2, delay: 9}\n");
 }
 
-/* Every key and parameter is in `moebal help config`. */
+/* Lines joined and runs of spaces made one, so that wrapped texts are found. */
+static void unwrap(char *text) {
+  char *to = text;
+  char last = ' ';
+
+  for (char *from = text; *from != '\0'; from++) {
+    if (*from == '\n') {
+      *from = ' ';
+    }
+    if (*from != ' ' || last != ' ') {
+      *to++ = *from;
+    }
+    last = *from;
+  }
+  *to = '\0';
+}
+
+static void check_line_widths(const char *text) {
+  for (const char *line = text; *line != '\0'; line += *line == '\n') {
+    size_t length = strcspn(line, "\n");
+    CU_ASSERT(length <= 100);
+    line += length;
+  }
+}
+
+/* Every key and parameter is in `moebal help config`, with a space behind it. */
 static void test_schema(void) {
+  char key[MB_PARAM_TEXT_SIZE];
   char *text = NULL;
   size_t size = 0;
   FILE *stream = open_memstream(&text, &size);
@@ -433,6 +506,12 @@ static void test_schema(void) {
   CU_ASSERT_PTR_NOT_NULL_FATAL(stream);
   mb_config_print_schema(stream);
   CU_ASSERT_EQUAL(fclose(stream), 0);
+  check_line_widths(text);
+  for (const mb_param *param = mb_generator_find("domains")->params; param->key != NULL; param++) {
+    (void)snprintf(key, sizeof key, "\n    %-21s %c", param->key, param->help[0]);
+    CU_ASSERT_PTR_NOT_NULL(strstr(text, key));
+  }
+  unwrap(text);
   for (const mb_param *param = mb_config_values(); param->key != NULL; param++) {
     CU_ASSERT_PTR_NOT_NULL(strstr(text, param->key));
     CU_ASSERT_PTR_NOT_NULL(strstr(text, param->help));
@@ -443,12 +522,18 @@ static void test_schema(void) {
   for (const mb_param *param = mb_generator_find("domains")->params; param->key != NULL; param++) {
     CU_ASSERT_PTR_NOT_NULL(strstr(text, param->help));
   }
+  for (const char *const *name = mb_config_default_strategies(); *name != NULL; name++) {
+    const char *list = strstr(text, "Without a list: ");
+    CU_ASSERT_PTR_NOT_NULL_FATAL(list);
+    CU_ASSERT(strstr(list, *name) < strchr(list, '.'));
+  }
   free(text);
 }
 
 int main(void) {
   CU_TestInfo tests[] = {{"defaults", test_defaults},
                          {"strategies and parameters", test_strategies},
+                         {"parameters of all strategies", test_common_parameters},
                          {"--set", test_settings},
                          {"relative paths", test_paths},
                          {"generators", test_generator},

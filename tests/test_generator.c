@@ -387,6 +387,8 @@ static void test_refusals(void) {
   check_refused(params_of("top_k=9 experts=8"), MB_ERR_SHAPE,
                 "top_k: 9 different experts, but experts is 8");
   check_refused(params_of("groups=3"), MB_ERR_SHAPE, "groups: 3 does not divide experts, 256");
+  check_refused(params_of("layers=1025 experts=65536"), MB_ERR_SHAPE,
+                "layers: 1025 of 65536 experts, but their product is at most 67108864");
   check_refused(params_of("tokens=16777216 top_k=200"), MB_ERR_SHAPE, "more than 2147483647 loads");
   mb_domains_params params = params_of("");
   (void)strcpy(params.model, "gpt-5");

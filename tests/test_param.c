@@ -70,6 +70,7 @@ static void test_nearest(void) {
   check_nearest("ruonds", "rounds");
   check_nearest("gian", "gain");
   check_nearest("qirk", "quirks");
+  check_nearest("GAIN", "gain");
   check_nearest("lab", "label");
   check_nearest("q", "quirks");
   check_nearest("", NULL);
@@ -203,6 +204,8 @@ static void test_refused_keys(void) {
   CHECK_FAILS(mb_params_set(NULL, "gain", "1", &v), MB_ERR_PARAM,
               "unknown parameter 'gain'; known: none");
   CHECK_FAILS(mb_params_set(empty_table, "gain", "1", &v), MB_ERR_PARAM, "known: none");
+  /* A message stays one line, and plain text, whatever it quotes. */
+  check_refused("a\nb\x1b[2J", "1", "unknown parameter 'a b [2J'; known: ");
 }
 
 /* The longest text that fits does. */

@@ -327,10 +327,12 @@ static void layers_one_by_one(void) {
   CHECK_OK(mb_lane_land(&lane, 6, &sink));
   CU_ASSERT(g.n_plans[0] == 1 && lane.layer[0].physical_to_logical_map[1] == 1);
   CU_ASSERT_EQUAL(mb_lane_next_effect(&lane, 6), 8);
+  CHECK_OK(mb_lane_land(&lane, 6, &sink)); /* once more, as the replay does around a plan */
   CHECK_OK(mb_lane_plan(&lane, 7, 1, 2, load));
   CU_ASSERT(d.n == 2 && lane.tally.skipped_plans == 1);
   CHECK_OK(mb_lane_land(&lane, 8, &sink));
   CU_ASSERT(g.n_plans[0] == 2 && g.effect[0][1][0] == 6 && g.effect[0][1][1] == 8);
+  CU_ASSERT(g.moved[0][1][0] == 2 && g.moved[0][1][1] == 0 && lane.tally.moved_experts == 4);
   CHECK_OK(mb_lane_plan(&lane, 9, 1, 2, load));
   CU_ASSERT_EQUAL(d.n, 3);
   mb_lane_fini(&lane);
@@ -355,7 +357,8 @@ static void refusals(void) {
   REFUSED(c.interval = 0, MB_ERR_PARAM, "interval 0");
   REFUSED(c.window = 0, MB_ERR_PARAM, "window 0");
   REFUSED(c.delay = 3, MB_ERR_PARAM, "delay 3 with interval 3");
-  REFUSED(c.summary_from = T, MB_ERR_PARAM, "summary.from 10, but the loads have 10");
+  REFUSED(c.summary_from = T, MB_ERR_PARAM,
+          "summaries begin at step 10, but the loads have 10 steps");
   REFUSED(c.n_strategies = 0, MB_ERR_PARAM, "0 strategies");
   REFUSED(c.n_strategies = 2, MB_ERR_PARAM, "both called none");
   REFUSED(c.shape.n_layers = 3, MB_ERR_SHAPE, "3 layers, but the loads are of 2");

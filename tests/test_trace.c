@@ -239,6 +239,7 @@ static void test_no_trace(void) {
   (void)fputs("step,layer,expert\n", file);
   CHECK_REFUSED((fflush(file), open_trace()), MB_ERR_FORMAT, "is not HDF5");
   (void)fclose(file);
+  (void)unlink(path);
   write_trace();
   struct stat about;
   CU_ASSERT(stat(path, &about) == 0 && truncate(path, about.st_size - 100) == 0);
@@ -480,6 +481,13 @@ static void test_writer_refuses(void) {
   CHECK_FAILS(mb_trace_writer_create("/nowhere/at/all.h5", &info, &writer), MB_ERR_IO,
               "/nowhere/at/all.h5: cannot be written: No such file");
   CU_ASSERT_PTR_NULL(writer);
+  CHECK_FAILS(mb_trace_writer_create(folder, &info, &writer), MB_ERR_IO, "is a folder");
+  CHECK_FAILS(mb_trace_writer_create("/dev/null", &info, &writer), MB_ERR_IO, "no trace");
+  FILE *notes = fopen(path, "w");
+  CU_ASSERT_FATAL(notes != NULL && fputs("notes\n", notes) >= 0 && fclose(notes) == 0);
+  CHECK_FAILS(mb_trace_writer_create(path, &info, &writer), MB_ERR_IO, "no trace");
+  CU_ASSERT_EQUAL(count_files(), 1);
+  (void)unlink(path);
   CHECK_OK(mb_trace_writer_create(path, &info, &writer));
   CHECK_REFUSED(mb_trace_writer_finish(writer), MB_ERR_SHAPE, "at least one step");
   CHECK_OK(mb_trace_writer_create(path, &info, &writer));
@@ -511,7 +519,10 @@ static int write_to_full_disk(void) {
   } else {
     mb_trace_writer_destroy(writer);
   }
-  return status == MB_ERR_IO && strstr(mb_error_message(), "could not be written") != NULL ? 0 : 1;
+  return status == MB_ERR_IO &&
+                 strstr(mb_error_message(), "cannot be written: File too large") != NULL
+             ? 0
+             : 1;
 }
 
 static void test_full_disk(void) {

@@ -73,7 +73,8 @@ static void test_refused(void) {
   check_refused("a: \"x\\0y\"\n", PATH ":1:4: a text with a NUL");
   check_refused("a: [1, 2\nb: 3\n", PATH ":2:2: not YAML");
   check_refused("a: 1\n b: 2\n", PATH ":2:3: not YAML");
-  check_refused("a: 1\n\tb: 2\n", PATH ":2:1: not YAML");
+  check_refused("a: 1\n\tb: 2\n", PATH ":2:1: not YAML: a tab; indent with spaces");
+  check_refused("# \xe2\x82\xac\na:\n\tb: 2\n", PATH ":3:1: not YAML: a tab");
   check_refused("ok: 1\nname: caf\xe9\n", PATH ":2:1: ");
   check_refused("ok: 1\nname: caf\xe9\n", "UTF-8");
   check_refused("a: \x01\n", "control characters");
@@ -118,8 +119,9 @@ static void test_io(void) {
 static void test_byte_order_mark(void) {
   mb_yaml *root = NULL;
 
-  CHECK_OK(read_text("\xef\xbb\xbfname: x\n", &root));
+  CHECK_OK(read_text("\xef\xbb\xbfname: x\nseed: 1\n", &root));
   CU_ASSERT_PTR_NOT_NULL(mb_yaml_get(root, "name"));
+  CU_ASSERT_PTR_NOT_NULL(mb_yaml_get(root, "seed"));
   mb_yaml_destroy(root);
   /* UTF-16 is refused, with its mark or without. */
   write_bytes("\xff\xfe"

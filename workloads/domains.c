@@ -20,6 +20,7 @@
 
 #include "workloads/model.h"
 #include "workloads/stream.h"
+#include "workloads/trace_info.h"
 
 #define MB_MODEL(name, ...) name,
 static const char *const model_names[] = {
@@ -185,6 +186,7 @@ typedef struct streams {
 typedef struct domains {
   mb_domains_params params;
   const mb_model *model;
+  mb_phase phase;
   size_t n_layers, n_experts;
   uint32_t top_k, n_groups, n_tokens;
   uint64_t step;     /* the next one */
@@ -373,10 +375,18 @@ static mb_status set_shape(domains *self) {
   if (self->model == NULL) {
     return MB_FAIL(MB_ERR_PARAM, "model: there is no model '%s'", params->model);
   }
+  if (!mb_phase_find(params->phase, &self->phase)) {
+    return MB_FAIL(MB_ERR_PARAM, "phase: there is no phase '%s'", params->phase);
+  }
+  self->n_layers = given_or(params->n_layers, self->model->n_layers);
   self->n_experts = given_or(params->n_experts, self->model->n_experts);
   self->top_k = (uint32_t)given_or(params->top_k, self->model->top_k);
   self->n_groups = (uint32_t)given_or(params->n_groups, self->model->n_groups);
   self->n_tokens = (uint32_t)params->n_tokens;
+  if (self->n_layers > MB_TRACE_STEP_SIZE_MAX / self->n_experts) {
+    return MB_FAIL(MB_ERR_SHAPE, "layers: %zu of %zu experts, but their product is at most %zu",
+                   self->n_layers, self->n_experts, MB_TRACE_STEP_SIZE_MAX);
+  }
   if (self->top_k > self->n_experts) {
     return MB_FAIL(MB_ERR_SHAPE, "top_k: %" PRIu32 " different experts, but experts is %zu",
                    self->top_k, self->n_experts);
@@ -395,21 +405,19 @@ static mb_status set_shape(domains *self) {
 }
 
 static mb_status allocate(domains *self) {
-  size_t n_layers = given_or(self->params.n_layers, self->model->n_layers);
-  size_t n = n_layers * self->n_experts;
+  size_t n = self->n_layers * self->n_experts;
 
   self->share[0] = calloc(n, sizeof *self->share[0]);
   self->share[1] = calloc(n, sizeof *self->share[1]);
   self->noise = calloc(n, sizeof *self->noise);
   self->popularity = calloc(n, sizeof *self->popularity);
   self->tail = calloc(n, sizeof *self->tail);
-  self->streams = calloc(n_layers, sizeof *self->streams);
-  self->layer_ids = calloc(n_layers, sizeof *self->layer_ids);
-  self->n_layers = n_layers;
+  self->streams = calloc(self->n_layers, sizeof *self->streams);
+  self->layer_ids = calloc(self->n_layers, sizeof *self->layer_ids);
   if (self->share[0] == NULL || self->share[1] == NULL || self->noise == NULL ||
       self->popularity == NULL || self->tail == NULL || self->streams == NULL ||
       self->layer_ids == NULL) {
-    return MB_FAIL(MB_ERR_MEMORY, "no memory for %zu layers of %zu experts", n_layers,
+    return MB_FAIL(MB_ERR_MEMORY, "no memory for %zu layers of %zu experts", self->n_layers,
                    self->n_experts);
   }
   return MB_OK;
@@ -456,15 +464,6 @@ static mb_status init_layer(domains *self, size_t layer, uint64_t seed) {
   return MB_OK;
 }
 
-static mb_phase find_phase(const char *name) {
-  mb_phase phase = MB_PHASE_PREFILL;
-
-  while (phase < MB_PHASE_TRAIN && strcmp(phase_names[phase], name) != 0) {
-    phase++;
-  }
-  return phase;
-}
-
 static void fill_info(domains *self, uint64_t seed, mb_trace_info *info) {
   bool as_model = self->n_layers == self->model->n_layers &&
                   self->n_experts == self->model->n_experts && self->top_k == self->model->top_k;
@@ -483,7 +482,7 @@ static void fill_info(domains *self, uint64_t seed, mb_trace_info *info) {
       .model = self->model_text,
       .source = self->source,
       .created_by = "moebal",
-      .phase = find_phase(self->params.phase),
+      .phase = self->phase,
       .padding = "excluded",
       .counts = "logical",
       .source_semantics = "",

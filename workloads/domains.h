@@ -15,12 +15,13 @@ extern "C" {
 /**
  * Traffic that drifts between two domains (say, mathematics and code).
  *
- *   sigma[l]       = sigma (1 + sigma_spread u),  u uniform in [-1, 1]
- *   share[0][l,e]  ~ exp(sigma[l] z0),            z0, z1 standard normal with that `correlation`
- *   share[1][l,e]  ~ exp(sigma[l] z1)             both cut at head_cap times their mean, summing to
- * 1 p[t,l,e]       ~ ((1 - w(t)) share[0] + w(t) share[1]) exp(a[t,l,e]) a              = AR(1)
- * over the steps, standard deviation noise_rms, autocorrelation noise_autocorrelation at a distance
- * of noise_lag steps load[t,l,:]    ~ multinomial(top_k x tokens, p[t,l,:])
+ *   sigma[l]      = sigma (1 + sigma_spread u),  u uniform in [-1, 1]
+ *   share[d][l,e] ~ exp(sigma[l] z[d]), cut at head_cap times their mean, summing to 1;
+ *                   z[0], z[1] standard normal with that `correlation`
+ *   p[t,l,e]      ~ ((1 - w(t)) share[0] + w(t) share[1]) exp(a[t,l,e])
+ *   a             = AR(1) over the steps, standard deviation noise_rms,
+ *                   autocorrelation noise_autocorrelation at a distance of noise_lag steps
+ *   load[t,l,:]   ~ multinomial(top_k x tokens, p[t,l,:])
  *
  * A token picks top_k different experts, so p is cut at 1 / top_k, and no expert gets more loads
  * than there are tokens: what exceeds that is drawn again among the others. Where neither cut

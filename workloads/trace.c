@@ -18,6 +18,7 @@
 #include "workloads/trace_probe.h"
 
 static const size_t CACHE_BYTES = (size_t)64 << 20;
+static const size_t CACHE_BYTES_MAX = (size_t)256 << 20;
 static const size_t SCRATCH_BYTES = (size_t)4 << 20;
 
 struct mb_trace {
@@ -290,15 +291,55 @@ static mb_status check_objects(mb_trace *trace) {
 
 /* ---- opening ---- */
 
+typedef struct cache {
+  size_t bytes, slots;
+} cache;
+
+/* Compressed chunks that span few experts and many steps have to stay unpacked until all of their
+ * steps are read; without room for a row of them, each would be unpacked again for every read. */
+static mb_status plan_cache(const mb_trace *trace, hid_t plist, hid_t type, cache *plan) {
+  const hsize_t *dims = trace->load.dims;
+  hsize_t chunk[3];
+
+  *plan = (cache){CACHE_BYTES, 12421};
+  if (H5Pget_layout(plist) != H5D_CHUNKED || H5Pget_nfilters(plist) <= 0 ||
+      H5Pget_chunk(plist, 3, chunk) != 3) {
+    return MB_OK;
+  }
+  /* mb_h5_open() and mb_trace_sizes_check() have seen to it that nothing overflows. */
+  uint64_t n_chunks = ((dims[1] - 1) / chunk[1] + 1) * ((dims[2] - 1) / chunk[2] + 1);
+  uint64_t bytes = n_chunks * chunk[0] * chunk[1] * chunk[2] * H5Tget_size(type);
+  if (bytes > CACHE_BYTES_MAX) {
+    return MB_FAIL(MB_ERR_FORMAT,
+                   "%s: /load: its compressed chunks of %llu x %llu x %llu loads would take %llu "
+                   "MiB of memory to read; rewrite it with `h5repack -l /load:CHUNK=16x%llux%llu`",
+                   trace->path, (unsigned long long)chunk[0], (unsigned long long)chunk[1],
+                   (unsigned long long)chunk[2], (unsigned long long)(bytes >> 20),
+                   (unsigned long long)dims[1], (unsigned long long)dims[2]);
+  }
+  /* HDF5 finds a chunk's slot by its place, rounded up to powers of two in both dimensions: with
+   * four slots a chunk, none of a row drives out another. */
+  plan->bytes = bytes > CACHE_BYTES ? (size_t)bytes : CACHE_BYTES;
+  plan->slots = 4 * n_chunks > 12421 ? (size_t)(4 * n_chunks + 1) : 12421;
+  return MB_OK;
+}
+
 /* Opened anew with a cache that holds the chunks of some steps. */
 static mb_status enlarge_cache(mb_trace *trace) {
+  hid_t layout = H5Dget_create_plist(trace->load.id);
+  hid_t type = H5Dget_type(trace->load.id);
   hid_t plist = H5Pcreate(H5P_DATASET_ACCESS);
-  hid_t id = -1;
+  cache plan;
 
-  if (plist >= 0 && H5Pset_chunk_cache(plist, 12421, CACHE_BYTES, 1.0) >= 0) {
+  mb_status status = plan_cache(trace, layout, type, &plan);
+  hid_t id = -1;
+  if (status == MB_OK && H5Pset_chunk_cache(plist, plan.slots, plan.bytes, 1.0) >= 0) {
     id = H5Dopen2(trace->file, "load", plist);
   }
   (void)H5Pclose(plist);
+  (void)H5Tclose(type);
+  (void)H5Pclose(layout);
+  MB_TRY(status);
   if (id < 0) {
     return MB_FAIL(MB_ERR_FORMAT, "%s: /load: damaged, HDF5 cannot read it", trace->path);
   }
@@ -335,7 +376,7 @@ static mb_status open_all(mb_trace *trace) {
 mb_status mb_trace_open(const char *path, mb_trace **trace) {
   assert(path != NULL && trace != NULL);
   MB_TRY(check_file(path));
-  MB_TRY(mb_trace_probe(path, MB_PROBE_OPEN));
+  MB_TRY(mb_trace_probe(path, MB_PROBE_OPEN_BYTES, MB_PROBE_OPEN));
   mb_trace *made = calloc(1, sizeof *made);
   if (made == NULL) {
     return MB_FAIL(MB_ERR_MEMORY, "no memory to open %s", path);
@@ -515,7 +556,7 @@ mb_status mb_trace_verify(const char *path, char digest[MB_DIGEST_SIZE]) {
   mb_source *source = NULL;
 
   MB_TRY(check_file(path));
-  MB_TRY(mb_trace_probe(path, MB_PROBE_VERIFY));
+  MB_TRY(mb_trace_probe(path, MB_PROBE_VERIFY_BYTES, MB_PROBE_VERIFY));
   MB_TRY(mb_source_open_trace(path, &source));
   mb_status status = read_through(source);
   if (status == MB_OK) {

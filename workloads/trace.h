@@ -80,7 +80,8 @@ const mb_trace_info *mb_trace_get_info(const mb_trace *trace);
 /**
  * Reads steps [first, first + n) of /load. float and int64 loads are accepted where they hold whole
  * numbers in [0, 2^32 - 1]; a value that isn't one is MB_ERR_FORMAT naming step, layer and expert.
- * Memory: the chunks touched, no more than 64 MiB of cache.
+ * Memory: the chunks touched, no more than 64 MiB of cache; or 256 MiB, where that saves unpacking
+ * them again and again, as with chunks of many steps and few experts.
  *
  * @param load [n,L,E] caller-owned; contents unspecified on failure.
  */

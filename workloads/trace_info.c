@@ -24,7 +24,7 @@ bool mb_phase_find(const char *name, mb_phase *phase) {
 
 mb_status mb_trace_sizes_check(const char *what, size_t n_layers, size_t n_experts) {
   if (n_layers < 1 || n_experts < 1 || n_layers > MB_TRACE_SIZE_MAX ||
-      n_experts > MB_TRACE_SIZE_MAX || n_layers * n_experts > 64 * MB_TRACE_SIZE_MAX) {
+      n_experts > MB_TRACE_SIZE_MAX || n_layers * n_experts > MB_TRACE_STEP_SIZE_MAX) {
     return MB_FAIL(MB_ERR_FORMAT,
                    "%s: /load: has %zu layers of %zu experts, but both should be at least 1, and "
                    "their product at most 2^26",

@@ -7,6 +7,9 @@
 /** Layers or experts at most: far more than models have, few enough to multiply. */
 #define MB_TRACE_SIZE_MAX ((size_t)1 << 20)
 
+/** Layers times experts at most. */
+#define MB_TRACE_STEP_SIZE_MAX ((size_t)1 << 26)
+
 /** Whether a step may have so many loads: each at least 1, and not too many. MB_ERR_FORMAT. */
 MB_NODISCARD mb_status mb_trace_sizes_check(const char *what, size_t n_layers, size_t n_experts);
 

@@ -1,39 +1,29 @@
 /* workloads/trace_probe.c */
 #include "workloads/trace_probe.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <hdf5.h>
-#include <signal.h>
-#include <stdio.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
-/* gcc defines the one, clang answers the other. */
-#if defined(__SANITIZE_ADDRESS__)
-#define HAS_ADDRESS_SANITIZER 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define HAS_ADDRESS_SANITIZER 1
-#endif
-#endif
-#ifndef HAS_ADDRESS_SANITIZER
-#define HAS_ADDRESS_SANITIZER 0
-#endif
-
-/* The child's exit statuses; whatever else it ends with means that it did not get through. */
-enum { PROBE_THROUGH = 40, PROBE_UNREADABLE = 41 };
-
-static const size_t SLAB_BYTES = (size_t)4 << 20;
+/* What is read at a time: whole chunks, so that none is unpacked twice; one at least. */
+static const uint64_t BLOCK_BYTES = (uint64_t)4 << 20;
+static const uint64_t BLOCK_BYTES_MAX = (uint64_t)256 << 20;
 static const size_t ATTRIBUTE_BYTES_MAX = (size_t)64 << 20;
 
 typedef struct walker {
+  const char *path;
   uint64_t bytes_left;
   bool unreadable; /* a chunk of data was */
 } walker;
+
+/* A part of a dataset that is read at once. */
+typedef struct block {
+  int rank;
+  hsize_t dims[H5S_MAX_RANK];
+  hsize_t size[H5S_MAX_RANK], at[H5S_MAX_RANK];
+  uint64_t bytes; /* of a block of that size */
+} block;
 
 /* Reads an attribute in the type that it is stored in, and forgets it. */
 static herr_t read_attribute(hid_t object, const char *name, const H5A_info_t *info, void *data) {
@@ -78,62 +68,92 @@ static bool is_plain(hid_t dataset) {
   return plain;
 }
 
-/* Reads rows [first, first + count[0]) of the dataset into memory that is thrown away. */
-static bool read_rows(hid_t dataset, hid_t type, hid_t space, int rank, hsize_t first,
-                      hsize_t *count, void *memory) {
-  hsize_t start[H5S_MAX_RANK] = {first};
-  hid_t rows = H5Screate_simple(rank, count, NULL);
-  bool good = rows >= 0 &&
-              H5Sselect_hyperslab(space, H5S_SELECT_SET, start, NULL, count, NULL) >= 0 &&
-              H5Dread(dataset, type, rows, space, H5P_DEFAULT, memory) >= 0;
+/* Blocks of whole chunks, as many as fit, from the last dimension on. False: a chunk is so large
+ * that it is left to the reader to refuse it. */
+static bool plan_blocks(hid_t dataset, hid_t space, size_t item, block *b) {
+  hid_t plist = H5Dget_create_plist(dataset);
 
-  if (good && H5Tdetect_class(type, H5T_VLEN) > 0) {
-    (void)H5Dvlen_reclaim(type, rows, H5P_DEFAULT, memory);
+  memset(b, 0, sizeof *b);
+  b->bytes = item;
+  b->rank = H5Sget_simple_extent_dims(space, b->dims, NULL);
+  bool good = b->rank >= 1;
+  for (int d = 0; good && d < b->rank; d++) {
+    b->size[d] = 1;
   }
-  (void)H5Sclose(rows);
+  if (good && H5Pget_layout(plist) == H5D_CHUNKED) {
+    good = H5Pget_chunk(plist, b->rank, b->size) == b->rank;
+  }
+  (void)H5Pclose(plist);
+  for (int d = 0; good && d < b->rank; d++) {
+    good = b->dims[d] > 0 && b->size[d] > 0 && b->bytes > 0 &&
+           b->bytes <= BLOCK_BYTES_MAX / b->size[d];
+    b->bytes *= good ? b->size[d] : 1;
+  }
+  for (int d = b->rank - 1; good && d >= 0; d--) {
+    hsize_t n_chunks = (b->dims[d] - 1) / b->size[d] + 1;
+    hsize_t n_fit = b->bytes < BLOCK_BYTES ? BLOCK_BYTES / b->bytes : 1;
+    hsize_t n = n_chunks < n_fit ? n_chunks : n_fit;
+    b->size[d] *= n;
+    b->bytes *= n;
+  }
   return good;
 }
 
-/* Some rows at a time, as long as the walk may read on. Rows too long for that are left out. */
-static void read_all_rows(walker *walk, hid_t dataset, hid_t type, hid_t space, int rank) {
-  hsize_t dims[H5S_MAX_RANK] = {1};
-  size_t size = H5Tget_size(type);
-  uint64_t row_bytes = size;
-
-  (void)H5Sget_simple_extent_dims(space, dims, NULL);
-  for (int i = 1; i < rank; i++) {
-    if (dims[i] == 0 || row_bytes > ((uint64_t)1 << 40) / dims[i]) {
-      return;
+/* Moves on to the next block; false after the last one. */
+static bool next_block(block *b) {
+  for (int d = b->rank - 1; d >= 0; d--) {
+    if (b->dims[d] - b->at[d] > b->size[d]) {
+      b->at[d] += b->size[d];
+      return true;
     }
-    row_bytes *= dims[i];
+    b->at[d] = 0;
   }
-  if (row_bytes == 0 || row_bytes > ((uint64_t)256 << 20)) {
+  return false;
+}
+
+/* Reads a block into memory that is thrown away. */
+static bool read_block(hid_t dataset, hid_t type, hid_t space, const block *b, void *memory) {
+  hsize_t count[H5S_MAX_RANK];
+
+  for (int d = 0; d < b->rank; d++) {
+    hsize_t left = b->dims[d] - b->at[d];
+    count[d] = left < b->size[d] ? left : b->size[d];
+  }
+  hid_t part = H5Screate_simple(b->rank, count, NULL);
+  bool good = part >= 0 &&
+              H5Sselect_hyperslab(space, H5S_SELECT_SET, b->at, NULL, count, NULL) >= 0 &&
+              H5Dread(dataset, type, part, space, H5P_DEFAULT, memory) >= 0;
+  if (good && H5Tdetect_class(type, H5T_VLEN) > 0) {
+    (void)H5Dvlen_reclaim(type, part, H5P_DEFAULT, memory);
+  }
+  (void)H5Sclose(part);
+  return good;
+}
+
+/* Block by block, as long as the walk may read on. */
+static void read_blocks(walker *walk, hid_t dataset, hid_t type, hid_t space) {
+  block b;
+
+  if (!plan_blocks(dataset, space, H5Tget_size(type), &b)) {
     return;
   }
-  hsize_t n_rows = SLAB_BYTES > row_bytes ? SLAB_BYTES / row_bytes : 1;
-  void *memory = malloc((size_t)(n_rows * row_bytes));
-  for (hsize_t first = 0; memory != NULL && first < dims[0]; first += n_rows) {
-    n_rows = dims[0] - first < n_rows ? dims[0] - first : n_rows;
-    if (walk->bytes_left < n_rows * row_bytes) {
-      walk->bytes_left = 0;
-      break;
-    }
-    walk->bytes_left -= walk->bytes_left == UINT64_MAX ? 0 : n_rows * row_bytes;
-    hsize_t count[H5S_MAX_RANK];
-    memcpy(count, dims, sizeof count);
-    count[0] = n_rows;
-    walk->unreadable |= !read_rows(dataset, type, space, rank, first, count, memory);
+  void *memory = calloc(1, (size_t)b.bytes);
+  bool more = memory != NULL;
+  while (more && walk->bytes_left >= b.bytes) {
+    walk->bytes_left -= walk->bytes_left == UINT64_MAX ? 0 : b.bytes;
+    walk->unreadable |= !read_block(dataset, type, space, &b, memory);
+    more = next_block(&b);
   }
+  walk->bytes_left = more ? 0 : walk->bytes_left;
   free(memory);
 }
 
 static void read_dataset(walker *walk, hid_t dataset) {
   hid_t space = H5Dget_space(dataset);
   hid_t type = H5Dget_type(dataset);
-  int rank = H5Sget_simple_extent_ndims(space);
 
-  if (is_plain(dataset) && H5Tget_size(type) > 0 && rank >= 1 && rank <= H5S_MAX_RANK) {
-    read_all_rows(walk, dataset, type, space, rank);
+  if (is_plain(dataset) && H5Tget_size(type) > 0) {
+    read_blocks(walk, dataset, type, space);
   }
   (void)H5Tclose(type);
   (void)H5Sclose(space);
@@ -155,87 +175,22 @@ static herr_t visit(hid_t root, const char *name, const H5O_info_t *info, void *
   return 0;
 }
 
-static void limit(int resource, uint64_t most) {
-  struct rlimit limits = {0};
-
-  if (getrlimit(resource, &limits) == 0) {
-    limits.rlim_cur = most < limits.rlim_max ? (rlim_t)most : limits.rlim_max;
-    (void)setrlimit(resource, &limits);
-  }
-}
-
-/* Bytes of address space that the process has now. */
-static uint64_t address_space(void) {
-  unsigned long long n_pages = 0;
-  FILE *file = fopen("/proc/self/statm", "r");
-
-  if (file == NULL || fscanf(file, "%llu", &n_pages) != 1) {
-    n_pages = 0;
-  }
-  if (file != NULL) {
-    (void)fclose(file);
-  }
-  return n_pages * (uint64_t)sysconf(_SC_PAGESIZE);
-}
-
-/* In the child: nothing of it is seen, and it ends in time. */
-static void confine(mb_probe_limits limits) {
-  int null = open("/dev/null", O_RDWR);
-
-  for (int stream = 0; null >= 0 && stream <= 2; stream++) {
-    (void)dup2(null, stream);
-  }
-  (void)signal(SIGALRM, SIG_DFL);
-  (void)signal(SIGSEGV, SIG_DFL);
-  (void)signal(SIGBUS, SIG_DFL);
-  (void)signal(SIGABRT, SIG_DFL);
-  (void)signal(SIGFPE, SIG_DFL);
-  limit(RLIMIT_CORE, 0);
-  uint64_t used = address_space();
-  if (!HAS_ADDRESS_SANITIZER && used > 0) {
-    limit(RLIMIT_AS, used + limits.extra_bytes);
-  }
-  (void)alarm(limits.n_seconds);
-}
-
-static int walk_file(const char *path, mb_probe_limits limits) {
-  walker walk = {.bytes_left = limits.data_bytes};
-  hid_t file = H5Fopen(path, H5F_ACC_RDONLY, H5P_DEFAULT);
+/* In the child. */
+static mb_status walk_file(void *data) {
+  walker *walk = data;
+  hid_t file = H5Fopen(walk->path, H5F_ACC_RDONLY, H5P_DEFAULT);
 
   if (file >= 0) {
-    (void)H5Ovisit2(file, H5_INDEX_NAME, H5_ITER_NATIVE, visit, &walk, H5O_INFO_BASIC);
+    (void)H5Ovisit2(file, H5_INDEX_NAME, H5_ITER_NATIVE, visit, walk, H5O_INFO_BASIC);
     (void)H5Fclose(file);
   }
-  return walk.unreadable ? PROBE_UNREADABLE : PROBE_THROUGH;
+  return walk->unreadable
+             ? MB_FAIL(MB_ERR_FORMAT, "%s: damaged, a part of its data cannot be read", walk->path)
+             : MB_OK;
 }
 
-static int wait_for(pid_t child) {
-  int status = 0;
+mb_status mb_trace_probe(const char *path, uint64_t data_bytes, mb_probe_limits limits) {
+  walker walk = {.path = path, .bytes_left = data_bytes};
 
-  while (waitpid(child, &status, 0) < 0) {
-    if (errno != EINTR) {
-      return -1;
-    }
-  }
-  return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-}
-
-mb_status mb_trace_probe(const char *path, mb_probe_limits limits) {
-  pid_t child = fork();
-
-  if (child < 0) {
-    return MB_FAIL(MB_ERR_IO, "%s: no process to look into it with: %s", path, strerror(errno));
-  }
-  if (child == 0) {
-    confine(limits);
-    _exit(walk_file(path, limits));
-  }
-  switch (wait_for(child)) {
-  case PROBE_THROUGH:
-    return MB_OK;
-  case PROBE_UNREADABLE:
-    return MB_FAIL(MB_ERR_FORMAT, "%s: damaged, a part of its data cannot be read", path);
-  default:
-    return MB_FAIL(MB_ERR_FORMAT, "%s: damaged, HDF5 cannot read it", path);
-  }
+  return mb_probe(path, limits, walk_file, &walk);
 }

@@ -24,8 +24,41 @@ struct mb_trace_writer {
   bool failed;
 };
 
+/* HDF5 leaves errno as the system call that failed set it; whoever calls HDF5 sets it to 0. */
 static mb_status fail_write(const mb_trace_writer *writer) {
-  return MB_FAIL(MB_ERR_IO, "%s: could not be written: is the disk full?", writer->path);
+  int why = errno;
+
+  return MB_FAIL(MB_ERR_IO, "%s: cannot be written: %s", writer->path,
+                 why != 0 ? strerror(why) : "HDF5 does not say why; is the disk full?");
+}
+
+static bool is_hdf5(const char *path) {
+  static const char signature[8] = {'\x89', 'H', 'D', 'F', '\r', '\n', '\x1a', '\n'};
+  char begin[sizeof signature] = {0};
+  int file = open(path, O_RDONLY | O_CLOEXEC);
+  bool same = file >= 0 && read(file, begin, sizeof begin) == (ssize_t)sizeof begin &&
+              memcmp(begin, signature, sizeof begin) == 0;
+
+  if (file >= 0) {
+    (void)close(file);
+  }
+  return same;
+}
+
+/* What has the name already is replaced in the end: only where that can be meant. */
+static mb_status check_place(const char *path) {
+  struct stat there;
+
+  if (stat(path, &there) != 0) {
+    return MB_OK;
+  }
+  if (S_ISDIR(there.st_mode)) {
+    return MB_FAIL(MB_ERR_IO, "%s: is a folder: give a file in it", path);
+  }
+  if (!S_ISREG(there.st_mode) || (there.st_size > 0 && !is_hdf5(path))) {
+    return MB_FAIL(MB_ERR_IO, "%s: is there, and no trace: give another name", path);
+  }
+  return MB_OK;
 }
 
 /* Names and creates the temporary file, so that a missing folder is told with its reason. */
@@ -126,9 +159,23 @@ static hid_t create_load(hid_t file, const mb_trace_info *info) {
   return load;
 }
 
+/* The format of HDF5 1.10, because its metadata has checksums. */
+static hid_t create_hdf5(const char *path) {
+  hid_t plist = H5Pcreate(H5P_FILE_ACCESS);
+  hid_t file = -1;
+
+  if (plist >= 0 && H5Pset_libver_bounds(plist, H5F_LIBVER_V110, H5F_LIBVER_V110) >= 0) {
+    file = H5Fcreate(path, H5F_ACC_TRUNC, H5P_DEFAULT, plist);
+  }
+  (void)H5Pclose(plist);
+  return file;
+}
+
 static mb_status create_file(mb_trace_writer *writer) {
+  MB_TRY(check_place(writer->path));
   MB_TRY(make_temporary(writer));
-  writer->file = H5Fcreate(writer->temporary, H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT);
+  errno = 0;
+  writer->file = create_hdf5(writer->temporary);
   if (writer->file < 0 || !put_attributes(writer->file, &writer->info)) {
     return fail_write(writer);
   }
@@ -186,6 +233,7 @@ mb_status mb_trace_writer_append(mb_trace_writer *writer, size_t n, const uint32
   if (n == 0) {
     return MB_OK;
   }
+  errno = 0;
   if (writer->failed || !write_rows(writer, n, load)) {
     writer->failed = true;
     return fail_write(writer);
@@ -206,18 +254,14 @@ static bool put_digest(mb_trace_writer *writer) {
   return put_text(writer->file, "load_xxh3", digest);
 }
 
-/* Both ids are given up, whatever comes of it. */
+/* What is in caches goes to the disk first: a dataset's close does not tell whether it could. */
 static bool close_file(mb_trace_writer *writer) {
-  bool good = true;
-
-  if (writer->load >= 0) {
-    good = H5Dclose(writer->load) >= 0;
-    writer->load = -1;
+  if (H5Fflush(writer->file, H5F_SCOPE_GLOBAL) < 0) {
+    return false;
   }
-  if (writer->file >= 0) {
-    good = H5Fclose(writer->file) >= 0 && good;
-    writer->file = -1;
-  }
+  bool good = H5Dclose(writer->load) >= 0;
+  good = H5Fclose(writer->file) >= 0 && good;
+  writer->load = writer->file = -1;
   return good;
 }
 
@@ -230,7 +274,7 @@ static mb_status rename_file(mb_trace_writer *writer) {
     (void)close(file);
   }
   if (!good || rename(writer->temporary, writer->path) != 0) {
-    return MB_FAIL(MB_ERR_IO, "%s: could not be written: %s", writer->path, strerror(errno));
+    return MB_FAIL(MB_ERR_IO, "%s: cannot be written: %s", writer->path, strerror(errno));
   }
   free(writer->temporary);
   writer->temporary = NULL;
@@ -240,6 +284,7 @@ static mb_status rename_file(mb_trace_writer *writer) {
 mb_status mb_trace_writer_finish(mb_trace_writer *writer) {
   mb_status status = MB_OK;
 
+  errno = 0;
   if (writer->info.n_steps == 0) {
     status = MB_FAIL(MB_ERR_SHAPE, "%s: a trace needs at least one step", writer->path);
   } else if (writer->failed || !put_digest(writer) || !close_file(writer)) {
@@ -251,11 +296,12 @@ mb_status mb_trace_writer_finish(mb_trace_writer *writer) {
   return status;
 }
 
+/* A file that is still open is dropped, not closed: libhdf5 1.10 crashes in closing what it could
+ * not write, and nobody will look at it. */
 void mb_trace_writer_destroy(mb_trace_writer *writer) {
   if (writer == NULL) {
     return;
   }
-  (void)close_file(writer);
   if (writer->temporary != NULL) {
     (void)unlink(writer->temporary);
   }
