@@ -72,8 +72,8 @@ static void add_endless(void) {
 
 static void test_whole(void) {
   make_trace();
-  CHECK_OK(mb_trace_probe(PATH, MB_PROBE_OPEN));
-  CHECK_OK(mb_trace_probe(PATH, MB_PROBE_VERIFY));
+  CHECK_OK(mb_trace_probe(PATH, MB_PROBE_OPEN_BYTES, MB_PROBE_OPEN));
+  CHECK_OK(mb_trace_probe(PATH, MB_PROBE_VERIFY_BYTES, MB_PROBE_VERIFY));
 }
 
 /* Opening reads no loads itself: the child alone can see it then. */
@@ -82,7 +82,7 @@ static void test_unreadable(void) {
 
   make_trace();
   damage_load();
-  CHECK_FAILS(mb_trace_probe(PATH, MB_PROBE_OPEN), MB_ERR_FORMAT,
+  CHECK_FAILS(mb_trace_probe(PATH, MB_PROBE_OPEN_BYTES, MB_PROBE_OPEN), MB_ERR_FORMAT,
               "test_trace_probe.h5: damaged, a part of its data cannot be read");
   CHECK_FAILS(mb_trace_open(PATH, &trace), MB_ERR_FORMAT, "a part of its data cannot be read");
   CU_ASSERT_PTR_NULL(trace);
@@ -95,7 +95,7 @@ static void test_too_long(void) {
   make_trace();
   add_endless();
   limits.n_seconds = 1;
-  CHECK_FAILS(mb_trace_probe(PATH, limits), MB_ERR_FORMAT,
+  CHECK_FAILS(mb_trace_probe(PATH, MB_PROBE_VERIFY_BYTES, limits), MB_ERR_FORMAT,
               "test_trace_probe.h5: damaged, HDF5 cannot read it");
 }
 
@@ -105,7 +105,7 @@ static void test_data_limit(void) {
 
   make_trace();
   add_endless();
-  CHECK_OK(mb_trace_probe(PATH, (mb_probe_limits){(uint64_t)16 << 20, 10, (uint64_t)1 << 30}));
+  CHECK_OK(mb_trace_probe(PATH, (uint64_t)16 << 20, MB_PROBE_OPEN));
   CHECK_OK(mb_trace_open(PATH, &trace));
   mb_trace_destroy(trace);
 }
