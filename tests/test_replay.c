@@ -4,6 +4,7 @@
 #include <math.h>
 #include <omp.h>
 #include <stdint.h>
+#include <sys/resource.h>
 
 #include "sim/lane.h"
 #include "tests/test.h"
@@ -438,6 +439,222 @@ static void threads(void) {
   omp_set_num_threads(n_threads);
 }
 
+/* Layer 0 alone has load, and GPU 0 of its two 1 + k/4 times its share: sorted 1, 1, 1.25, 1.75, 2.
+   The 0.95 quantile stands 0.8 of the way from the fourth to the fifth, the 0.99 quantile 0.96. */
+static void quantiles(void) {
+  static const uint32_t k[] = {4, 4, 0, 1, 0, 3}; /* step 0 is not scored */
+  enum { N = sizeof k / sizeof *k };
+  static got g;
+  uint32_t load[N * L * E] = {0};
+  mb_replay_strategy none[] = {{"none", MB_REPLAY_NONE, NULL, NULL}};
+  mb_replay_config config = by_hand(none, 1);
+  mb_replay_summary summary;
+
+  for (size_t t = 0; t < N; t++) {
+    load[t * L * E] = 64 + 16 * k[t];
+    load[t * L * E + 2] = 64 - 16 * k[t];
+  }
+  config.summary_from = 1;
+  g = (got){0};
+  CHECK_OK(run(config, N, load, &g, &summary));
+  CU_ASSERT_DOUBLE_EQUAL(summary.step_imbalance_mean, 1.4, 1e-15);
+  CU_ASSERT_DOUBLE_EQUAL(summary.step_imbalance_p50, 1.25, 1e-15);
+  CU_ASSERT_DOUBLE_EQUAL(summary.step_imbalance_p95, 1.95, 1e-15);
+  CU_ASSERT_DOUBLE_EQUAL(summary.step_imbalance_p99, 1.99, 1e-15);
+  CU_ASSERT_DOUBLE_EQUAL(summary.imbalance_p99, 1.99, 1e-15);
+}
+
+/* A long trace that nobody has in memory: 400 MiB of loads, and the most that was asked for at
+   once. */
+enum { LONG_STEPS = 51200, LONG_LAYERS = 8, LONG_EXPERTS = 256, LONG_STEP_BYTES = 8192 };
+
+typedef struct long_state {
+  size_t *most;
+  uint32_t random;
+} long_state;
+
+static mb_status long_init(void *state, const void *params, uint64_t seed, mb_trace_info *info) {
+  static const int32_t ids[LONG_LAYERS] = {0, 1, 2, 3, 4, 5, 6, 7};
+
+  *(long_state *)state = (long_state){*(size_t *const *)params, (uint32_t)seed};
+  *info = (mb_trace_info){.n_steps = LONG_STEPS,
+                          .n_layers = LONG_LAYERS,
+                          .n_experts = LONG_EXPERTS,
+                          .top_k = 1,
+                          .n_groups = 1,
+                          .layer_ids = ids,
+                          .model = "long",
+                          .source = "made up",
+                          .created_by = "test",
+                          .padding = "",
+                          .counts = "",
+                          .source_semantics = ""};
+  return MB_OK;
+}
+
+static mb_status long_next(void *state, size_t n, uint32_t *load) {
+  long_state *s = state;
+
+  *s->most = n > *s->most ? n : *s->most;
+  for (size_t x = 0; x < n * LONG_LAYERS * LONG_EXPERTS; x++) {
+    s->random = s->random * 1664525U + 1013904223U;
+    load[x] = s->random >> 28;
+  }
+  return MB_OK;
+}
+
+static mb_status count_steps(void *context, size_t s, size_t first, size_t n,
+                             const double *step_imbalance, const float *imbalance,
+                             const int32_t *active) {
+  (void)s;
+  (void)first;
+  (void)step_imbalance;
+  (void)imbalance;
+  (void)active;
+  *(size_t *)context += n;
+  return MB_OK;
+}
+
+static mb_status ignore_plan(void *context, const mb_plan_record *record) {
+  (void)context;
+  (void)record;
+  return MB_OK;
+}
+
+/* The most memory that this process has had so far. */
+static size_t peak_bytes(void) {
+  struct rusage usage;
+
+  CU_ASSERT_EQUAL_FATAL(getrusage(RUSAGE_SELF, &usage), 0);
+  return (size_t)usage.ru_maxrss * 1024;
+}
+
+/* An interval of 40 MiB, read in pieces of 16; it and the window before it are kept, no more. */
+static void constant_memory(void) {
+  static const mb_param no_params[] = {{0}};
+  static const mb_generator_type type = {.name = "long",
+                                         .summary = "as the test says",
+                                         .params = no_params,
+                                         .params_size = sizeof(size_t *),
+                                         .state_size = sizeof(long_state),
+                                         .init = long_init,
+                                         .next = long_next};
+  mb_replay_strategy strategies[] = {{"lpt", MB_REPLAY_ONLINE, mb_strategy_find("lpt"), NULL}};
+  mb_replay_config config = {.shape = {LONG_LAYERS, LONG_EXPERTS, LONG_EXPERTS, 1, 1, 8},
+                             .interval = 5120,
+                             .window = 1024,
+                             .n_strategies = 1,
+                             .strategies = strategies};
+  mb_replay_summary summary;
+  mb_source *source = NULL;
+  size_t most = 0;
+  size_t *const most_at = &most;
+  size_t n_steps = 0;
+  mb_replay_sink sink = {&n_steps, count_steps, ignore_plan, NULL};
+
+  CHECK_OK(mb_source_open_generator(&type, &most_at, 1, &source));
+  CU_ASSERT_PTR_NOT_NULL_FATAL(source);
+  size_t before = peak_bytes();
+  CHECK_OK(mb_replay(&config, source, &sink, &summary));
+  CU_ASSERT(peak_bytes() - before < (size_t)128 << 20);
+  CU_ASSERT(most > 0 && most * LONG_STEP_BYTES <= (size_t)16 << 20);
+  CU_ASSERT(n_steps == LONG_STEPS && summary.steps_scored == LONG_STEPS && summary.plans == 9);
+  mb_source_destroy(source);
+}
+
+/* More layers than threads, and not a multiple of them. */
+enum { WIDE_LAYERS = 37, WIDE_EXPERTS = 8, WIDE_STEPS = 60, WIDE_PLANS = 8 };
+
+typedef struct wide {
+  size_t n_plans[2];
+  double step_imbalance[2][WIDE_STEPS];
+  float imbalance[2][WIDE_STEPS * WIDE_LAYERS];
+  int32_t active[2][WIDE_STEPS * WIDE_LAYERS];
+  int32_t map[2][WIDE_PLANS][WIDE_LAYERS * WIDE_EXPERTS], moved[2][WIDE_PLANS][WIDE_LAYERS];
+} wide;
+
+static mb_status wide_steps(void *context, size_t s, size_t first, size_t n,
+                            const double *step_imbalance, const float *imbalance,
+                            const int32_t *active) {
+  wide *w = context;
+  size_t cells = n * WIDE_LAYERS;
+
+  memcpy(w->step_imbalance[s] + first, step_imbalance, n * sizeof *step_imbalance);
+  memcpy(w->imbalance[s] + first * WIDE_LAYERS, imbalance, cells * sizeof *imbalance);
+  memcpy(w->active[s] + first * WIDE_LAYERS, active, cells * sizeof *active);
+  return MB_OK;
+}
+
+static mb_status wide_plan(void *context, const mb_plan_record *record) {
+  wide *w = context;
+  size_t s = record->strategy;
+  size_t k = w->n_plans[s]++;
+
+  memcpy(w->map[s][k], record->physical_to_logical_map, sizeof w->map[s][k]);
+  memcpy(w->moved[s][k], record->moved_experts, sizeof w->moved[s][k]);
+  return MB_OK;
+}
+
+static void run_wide(const uint32_t *load, wide *w, mb_replay_summary summary[2]) {
+  int32_t ids[WIDE_LAYERS];
+  mb_replay_strategy strategies[] = {
+      {"maxmin", MB_REPLAY_ONLINE, mb_strategy_find("maxmin"), NULL},
+      {"hindsight", MB_REPLAY_HINDSIGHT, mb_strategy_find("l2"), NULL}};
+  mb_replay_config config = by_hand(strategies, 2);
+  mb_trace_info info = {.n_steps = WIDE_STEPS,
+                        .n_layers = WIDE_LAYERS,
+                        .n_experts = WIDE_EXPERTS,
+                        .top_k = 1,
+                        .n_groups = 1,
+                        .layer_ids = ids,
+                        .model = "wide",
+                        .source = "made up",
+                        .created_by = "test",
+                        .padding = "",
+                        .counts = "",
+                        .source_semantics = ""};
+  mb_replay_sink sink = {w, wide_steps, wide_plan, NULL};
+  mb_source *source = NULL;
+
+  for (int32_t l = 0; l < WIDE_LAYERS; l++) {
+    ids[l] = l;
+  }
+  config.shape = (mb_shape){WIDE_LAYERS, WIDE_EXPERTS, WIDE_EXPERTS, 1, 1, 4};
+  config.interval = 10;
+  config.window = 15;
+  memset(w, 0, sizeof *w);
+  CHECK_OK(mb_source_open_memory(&info, load, &source));
+  CHECK_OK(mb_replay(&config, source, &sink, summary));
+  mb_source_destroy(source);
+  for (size_t i = 0; i < 2; i++) {
+    summary[i].planner_seconds = 0;
+  }
+}
+
+static void threads_and_layers(void) {
+  static uint32_t load[WIDE_STEPS * WIDE_LAYERS * WIDE_EXPERTS];
+  static wide first, again;
+  mb_replay_summary one[2];
+  mb_replay_summary more[2];
+  uint32_t x = 2;
+  int n_threads = omp_get_max_threads();
+
+  for (size_t i = 0; i < sizeof load / sizeof *load; i++) {
+    x = x * 1664525U + 1013904223U;
+    load[i] = (x >> 16) % 999;
+  }
+  omp_set_num_threads(1);
+  run_wide(load, &first, one);
+  CU_ASSERT(first.n_plans[0] == 5 && first.n_plans[1] == 6 && one[0].moved_experts > 0);
+  for (int n = 2; n <= 8; n += 3) {
+    omp_set_num_threads(n);
+    run_wide(load, &again, more);
+    CU_ASSERT(memcmp(&first, &again, sizeof first) == 0);
+    CU_ASSERT(memcmp(one, more, sizeof one) == 0);
+  }
+  omp_set_num_threads(n_threads);
+}
+
 int main(void) {
   CU_TestInfo tests[] = {{"a replay worked out by hand", worked_example},
                          {"what a summary covers", summary_from},
@@ -449,6 +666,9 @@ int main(void) {
                          {"steps without load", empty_steps},
                          {"stopped on the way", stopped},
                          {"any number of threads", threads},
+                         {"any number of threads, many layers", threads_and_layers},
+                         {"quantiles by hand", quantiles},
+                         {"a long trace in constant memory", constant_memory},
                          CU_TEST_INFO_NULL};
   return run_suite("replay", tests);
 }
