@@ -117,9 +117,8 @@ typedef struct mb_trace_writer mb_trace_writer;
  * @param info   n_steps, objects, n_sources and load_xxh3 are not heeded: steps are counted, the
  * digest is computed. Borrowed for the call.
  * @param writer Transferred: finish or destroy it.
- * @return MB_OK; MB_ERR_IO naming the folder or file, also where it is there already and no HDF5, or
- *         results; MB_ERR_SHAPE, MB_ERR_RANGE for an info that
- *         the reader would refuse.
+ * @return MB_OK; MB_ERR_IO naming the folder or file, also where it is there already and no HDF5,
+ * or results; MB_ERR_SHAPE, MB_ERR_RANGE for an info that the reader would refuse.
  */
 MB_NODISCARD mb_status mb_trace_writer_create(const char *path, const mb_trace_info *info,
                                               mb_trace_writer **writer);
