@@ -59,7 +59,7 @@ static mb_status eplb_plan(void *state, const void *params, const mb_plan_input 
 
 const mb_planner_type mb_planner_eplb = {
     .name = "eplb",
-    .summary = "every layer anew from the window's sum, packed with a refinement of choice",
+    .summary = "every layer anew from the window's sum; lpt, maxmin and l2 are short for it",
     .params = eplb_params,
     .params_size = sizeof(mb_eplb_params),
     .init = eplb_init,

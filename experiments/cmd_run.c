@@ -83,6 +83,23 @@ static void print_row(const run *r, size_t i, int label_width) {
   (void)putchar('\n');
 }
 
+/* What the numbers are numbers of: the steps, the policy, and how much a plan could move at most.
+ */
+static void print_legend(const run *r) {
+  const mb_shape *shape = &r->replay.shape;
+
+  (void)printf("\nToken ratios over steps %zu to %zu of %s. ", r->replay.summary_from,
+               mb_source_get_info(r->source)->n_steps - 1, r->config->name);
+  if (mb_shape_is_hierarchical(shape)) {
+    (void)printf("Hierarchical: %zu groups on %zu nodes.\n", shape->n_groups, shape->n_nodes);
+  } else {
+    (void)printf("Global: the policy ignores nodes.\n");
+  }
+  (void)printf("A plan fills %zu slots (%zu layers of %zu). Results: %s\n",
+               shape->n_layers * shape->n_slots, shape->n_layers, shape->n_slots,
+               r->config->output);
+}
+
 static void print_table(const run *r) {
   int width = (int)strlen("strategy");
 
@@ -95,8 +112,7 @@ static void print_table(const run *r) {
   for (size_t i = 0; i < r->config->n_strategies; i++) {
     print_row(r, i, width);
   }
-  (void)printf("\nToken ratios over steps %zu to %zu of %s. Results: %s\n", r->replay.summary_from,
-               mb_source_get_info(r->source)->n_steps - 1, r->config->name, r->config->output);
+  print_legend(r);
 }
 
 /* A policy that is not what the nodes suggest is said aloud. */
@@ -253,8 +269,13 @@ static int run_command(int argc, char **argv) {
       .parser = parse,
       .args_doc = "CONFIG",
       .doc = "Replays the loads that CONFIG (YAML) names through its strategies, in one pass, and "
-             "writes a results file (HDF5).\v`moebal help config` prints all keys of a config, "
-             "`moebal plot` draws figures of the results."};
+             "writes a results file (HDF5), in the place of an older one of that name.\v"
+             "The table has, over the steps from summary.from on: run_imbalance and step_imbalance "
+             "(`moebal list metrics`), the layer with the largest run_imbalance of its own, the "
+             "mean tokens of a slot that has any, and a plan's means over all layers: experts "
+             "moved, and milliseconds of the planner.\n\n"
+             "`moebal help config` prints all keys of a config, `moebal plot` draws figures of the "
+             "results. OMP_NUM_THREADS sets the threads; results do not depend on it."};
   arguments found = {.config = NULL};
   run r = {.config = NULL};
 

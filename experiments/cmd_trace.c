@@ -181,8 +181,9 @@ static int generate_as_told(const generate_arguments *given) {
 
 static int run_generate(int argc, char **argv) {
   static const struct argp_option options[] = {
-      {"output", 'o', "FILE", 0, "where to write the trace", 0},
-      {"set", 's', "KEY=VALUE", 0, "a parameter of the generator (`moebal help config`)", 0},
+      {"output", 'o', "FILE", 0, "where to write the trace; must be given", 0},
+      {"set", 's', "KEY=VALUE", 0,
+       "a parameter of the generator (`moebal list generators`); may be repeated", 0},
       {"model", 'm', "NAME", 0, "short for --set model=NAME (`moebal list models`)", 0},
       {"seed", 'S', "N", 0, "same seed and parameters, same loads (default 1)", 0},
       {"generator", 'g', "NAME", 0, "the generator (default domains)", 0},
@@ -192,7 +193,8 @@ static int run_generate(int argc, char **argv) {
       .options = options,
       .parser = parse_generate,
       .doc = "Writes a synthetic trace. Its `source` says that it is synthetic, with all "
-             "parameters.",
+             "parameters.\vFor example: moebal trace generate --model kimi-k2 --set steps=500 "
+             "--set drift=ramp -o kimi.h5",
   };
   generate_arguments given = {.type = mb_generator_find("domains"), .seed = 1};
 
