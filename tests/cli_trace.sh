@@ -65,7 +65,8 @@ run 0 verify small.h5
 says "small.h5: ok"
 says "$digest, as recorded in the file"
 
-# The same seed makes the same loads, whatever the threads; another one doesn't.
+# The same seed makes the same loads, in another second and whatever the threads; another one doesn't.
+sleep 1
 OMP_NUM_THREADS=1 "$moebal" trace generate -o again.h5 -m gpt-oss-20b -s steps=40 -s tokens=64 -S 7 >out
 cmp small.h5 again.h5 || fail "same seed, other bytes"
 run 0 generate -o other.h5 -m gpt-oss-20b -s steps=40 -s tokens=64 -S 8

@@ -160,15 +160,19 @@ static hid_t create_load(hid_t file, const mb_trace_info *info) {
   return load;
 }
 
-/* The format of HDF5 1.10, because its metadata has checksums. */
+/* The format of HDF5 1.10, because its metadata has checksums; without times, so that the same
+   loads give the same bytes. */
 static hid_t create_hdf5(const char *path) {
-  hid_t plist = H5Pcreate(H5P_FILE_ACCESS);
+  hid_t access = H5Pcreate(H5P_FILE_ACCESS);
+  hid_t creation = H5Pcreate(H5P_FILE_CREATE);
   hid_t file = -1;
 
-  if (plist >= 0 && H5Pset_libver_bounds(plist, H5F_LIBVER_V110, H5F_LIBVER_V110) >= 0) {
-    file = H5Fcreate(path, H5F_ACC_TRUNC, H5P_DEFAULT, plist);
+  if (access >= 0 && H5Pset_libver_bounds(access, H5F_LIBVER_V110, H5F_LIBVER_V110) >= 0 &&
+      creation >= 0 && H5Pset_obj_track_times(creation, false) >= 0) {
+    file = H5Fcreate(path, H5F_ACC_TRUNC, creation, access);
   }
-  (void)H5Pclose(plist);
+  (void)H5Pclose(creation);
+  (void)H5Pclose(access);
   return file;
 }
 
