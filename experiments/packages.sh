@@ -1,5 +1,4 @@
 # What moebal is built with, by Debian's names, and how it gets there. Sourced by the scripts.
-# shellcheck disable=SC2034 # used by the scripts that source this
 
 MOEBAL_PACKAGES="gcc make cmake pkg-config git libhdf5-dev libgsl-dev libyaml-dev libxxhash-dev gnuplot-nox"
 # For the tests alone: CUnit, and h5py, by which they read results as a user would.

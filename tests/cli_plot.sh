@@ -1,32 +1,13 @@
 #!/bin/sh
 # `moebal plot`: what it says where it cannot go on, and what it leaves behind.
 set -eu
-moebal=${MOEBAL:?the program to test}
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-cd "$work"
-OMP_WAIT_POLICY=passive
-export OMP_WAIT_POLICY
+words=plot
+. "$(dirname "$0")/cli.sh"
 
-fail() {
-  echo "cli_plot: $*" >&2
-  sed 's/^/  | /' out err >&2
-  exit 1
-}
-
-# refuses TEXT ARGUMENT...: exit status 1, one line on standard error, with TEXT in it.
-refuses() {
-  text=$1
-  shift
-  status=0
-  "$moebal" plot "$@" >out 2>err || status=$?
-  failed "plot $*" "$text" "$status"
-}
-
+# failed WHAT TEXT STATUS: it ended with STATUS 1 and one line.
 failed() {
   [ "$3" -eq 1 ] || fail "$1: exit status $3, not 1"
-  [ "$(wc -l <err)" -eq 1 ] || fail "$1: not one line"
-  grep -qF -e "$2" err || fail "$1: not '$2'"
+  one_line "$1" "$2"
 }
 
 cat >tiny.yaml <<END
@@ -40,13 +21,13 @@ END
 # What is no results file.
 mkdir folder
 mkfifo pipe
-refuses "folder: is not a file" folder
-refuses "pipe: is not a file" pipe
-refuses "tiny.yaml: not an HDF5 file" tiny.yaml
-refuses "none.h5: No such file" none.h5
-refuses "there is no run 'other'; there is tiny" "results 1.h5" --run other
-refuses "tiny.yaml cannot be made: File exists" "results 1.h5" -o tiny.yaml
-refuses "nowhere/figures cannot be made: No such file" "results 1.h5" -o nowhere/figures
+refuses 1 "folder: is not a file" folder
+refuses 1 "pipe: is not a file" pipe
+refuses 1 "tiny.yaml: not an HDF5 file" tiny.yaml
+refuses 1 "none.h5: No such file" none.h5
+refuses 1 "there is no run 'other'; there is tiny" "results 1.h5" --run other
+refuses 1 "tiny.yaml cannot be made: File exists" "results 1.h5" -o tiny.yaml
+refuses 1 "nowhere/figures cannot be made: No such file" "results 1.h5" -o nowhere/figures
 rmdir folder
 
 # A full disk leaves no temporary file, and no folder that was made for nothing.

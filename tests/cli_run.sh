@@ -1,49 +1,8 @@
 #!/bin/sh
 # `moebal run`, `list` and `help`: what they print, their exit statuses, and what they leave behind.
 set -eu
-moebal=${MOEBAL:?the program to test}
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-cd "$work"
-# Threads that wait without spinning: tests share their cores.
-OMP_WAIT_POLICY=passive
-export OMP_WAIT_POLICY
-
-fail() {
-  echo "cli_run: $*" >&2
-  sed 's/^/  | /' out err >&2
-  exit 1
-}
-
-# run STATUS ARGUMENT...: runs `moebal ARGUMENT...`; standard output and error go to out and err.
-run() {
-  expected=$1
-  shift
-  status=0
-  "$moebal" "$@" >out 2>err || status=$?
-  [ "$status" -eq "$expected" ] || fail "$*: exit status $status, not $expected"
-}
-
-# refuses STATUS TEXT ARGUMENT...: one line on standard error, with TEXT in it, and nothing else.
-refuses() {
-  run_status=$1
-  text=$2
-  shift 2
-  run "$run_status" "$@"
-  [ ! -s out ] || fail "$*: something on standard output"
-  one_line "$*" "$text"
-}
-
-one_line() {
-  # Where the command line itself is wrong, argp adds a line that points to --help.
-  grep -v 'help. or .*usage. for more information' err >said || true
-  [ "$(wc -l <said)" -eq 1 ] || fail "$1: not one line"
-  grep -qF -e "$2" said || fail "$1: not '$2'"
-}
-
-says() {
-  grep -qF -e "$1" out || fail "not '$1'"
-}
+words=""
+. "$(dirname "$0")/cli.sh"
 
 # only FILE...: there is nothing else in the folder, but for what this script puts there.
 only() {

@@ -1,49 +1,15 @@
 #!/bin/sh
 # `moebal trace`: what it prints, its exit statuses, and what it leaves behind.
 set -eu
-moebal=${MOEBAL:?the program to test}
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-cd "$work"
-
-fail() {
-  echo "cli_trace: $*" >&2
-  sed 's/^/  | /' out err >&2
-  exit 1
-}
-
-# run STATUS ARGUMENT...: runs `moebal trace ARGUMENT...`; standard output and error go to out, err.
-run() {
-  expected=$1
-  shift
-  status=0
-  "$moebal" trace "$@" >out 2>err || status=$?
-  [ "$status" -eq "$expected" ] || fail "trace $*: exit status $status, not $expected"
-}
-
-# refuses STATUS TEXT ARGUMENT...: one line on standard error, with TEXT in it, and nothing else.
-refuses() {
-  text=$2
-  run_status=$1
-  shift 2
-  run "$run_status" "$@"
-  [ ! -s out ] || fail "trace $*: something on standard output"
-  # Where the command line itself is wrong, argp adds a sentence that points to --help.
-  sed -e '/^Try `moebal/d' -e '/^information\.$/d' err >said
-  [ "$(wc -l <said)" -eq 1 ] || fail "trace $*: not one line"
-  grep -qF -e "$text" said || fail "trace $*: not '$text'"
-}
-
-says() {
-  grep -qF -e "$1" out || fail "not '$1'"
-}
+words=trace
+. "$(dirname "$0")/cli.sh"
 
 # Help is there, for each.
 run 0 --help
 says "generate"
-for command in generate info verify; do
-  run 0 "$command" --help
-  says "Usage: moebal trace $command"
+for part in generate info verify; do
+  run 0 "$part" --help
+  says "Usage: moebal trace $part"
 done
 
 # A trace of one's own, described and verified.
