@@ -90,7 +90,9 @@ static void print_legend(const run *r) {
 
   (void)printf("\nToken ratios over steps %zu to %zu of %s. ", r->replay.summary_from,
                mb_source_get_info(r->source)->n_steps - 1, r->config->name);
-  if (mb_shape_is_hierarchical(shape)) {
+  if (shape->n_nodes == 1) {
+    (void)printf("One node.\n");
+  } else if (mb_shape_is_hierarchical(shape)) {
     (void)printf("Hierarchical: %zu groups on %zu nodes.\n", shape->n_groups, shape->n_nodes);
   } else {
     (void)printf("Global: the policy ignores nodes.\n");
