@@ -1,5 +1,5 @@
-/* experiments/results_write.c - the file and its datasets. results_path.c has the temporary name,
- * results_summary.c the table of summaries. */
+/* experiments/results_write.c - the file and its datasets. workloads/new_file.c has the temporary
+ * name, results_summary.c the table of summaries. */
 #include "experiments/results_write.h"
 
 #include <assert.h>
@@ -10,9 +10,9 @@
 #include <string.h>
 
 #include "experiments/attribute.h"
-#include "experiments/results_path.h"
 #include "experiments/results_summary.h"
 #include "sim/metrics.h"
+#include "workloads/new_file.h"
 
 /* A chunk has about this many values: small enough for HDF5's cache, 1 MiB a dataset. */
 enum { CHUNK_VALUES = 1 << 16, DEFLATE_LEVEL = 4, MAX_RANK = 3 };
@@ -62,7 +62,7 @@ static const leaf_spec specs[N_LEAVES] = {
 };
 
 struct mb_results_writer {
-  mb_results_path path;
+  mb_new_file path;
   hid_t file;
   char *run;
   mb_shape shape;
@@ -359,7 +359,7 @@ mb_status mb_results_writer_create(const char *path, const char *run, const char
   made->file = H5I_INVALID_HID;
   made->shape = replay->shape;
   made->n_steps = info->n_steps;
-  mb_status status = mb_results_path_open(path, &made->path);
+  mb_status status = mb_new_file_open(path, &made->path);
   if (status == MB_OK) {
     status = copy_names(made, run, replay, info);
   }
@@ -469,7 +469,7 @@ static mb_status complete_file(mb_results_writer *writer, const mb_provenance *p
     return fail_write(writer, "the results");
   }
   writer->file = H5I_INVALID_HID;
-  return mb_results_path_commit(&writer->path);
+  return mb_new_file_commit(&writer->path);
 }
 
 mb_status mb_results_writer_finish(mb_results_writer *writer, const mb_provenance *provenance) {
@@ -485,7 +485,7 @@ void mb_results_writer_destroy(mb_results_writer *writer) {
   if (writer == NULL) {
     return;
   }
-  mb_results_path_close(&writer->path);
+  mb_new_file_close(&writer->path);
   for (size_t i = 0; writer->labels != NULL && i < writer->n_strategies; i++) {
     free(writer->labels[i]);
   }

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <xxhash.h>
 
+#include "workloads/digest.h"
 #include "workloads/trace_info.h"
 
 /* The digest is defined over little-endian bytes, and we hash the loads as they lie in memory. */
@@ -135,13 +136,5 @@ mb_status mb_source_read(mb_source *source, size_t n, uint32_t *load) {
 }
 
 void mb_source_digest(const mb_source *source, char digest[MB_DIGEST_SIZE]) {
-  static const char digits[] = "0123456789abcdef";
-  XXH128_canonical_t canonical;
-
-  XXH128_canonicalFromHash(&canonical, XXH3_128bits_digest(source->hash));
-  for (size_t i = 0; i < sizeof canonical.digest; i++) {
-    digest[2 * i] = digits[canonical.digest[i] >> 4];
-    digest[2 * i + 1] = digits[canonical.digest[i] & 15];
-  }
-  digest[MB_DIGEST_SIZE - 1] = '\0';
+  mb_digest_format(source->hash, digest);
 }

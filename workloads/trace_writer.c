@@ -1,15 +1,14 @@
 /* workloads/trace_writer.c - trace files, written under another name until they are whole. */
 #include <assert.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <hdf5.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 #include <xxhash.h>
 
+#include "workloads/digest.h"
+#include "workloads/new_file.h"
 #include "workloads/trace.h"
 #include "workloads/trace_info.h"
 
@@ -17,7 +16,8 @@ static const size_t CHUNK_BYTES = (size_t)1 << 20;
 enum { DEFLATE_LEVEL = 4 };
 
 struct mb_trace_writer {
-  char *path, *temporary;
+  char *path; /* as given, for messages */
+  mb_new_file place;
   hid_t file, load;
   mb_trace_info info; /* n_steps counts those written */
   XXH3_state_t *hash;
@@ -32,19 +32,6 @@ static mb_status fail_write(const mb_trace_writer *writer) {
                  why != 0 ? strerror(why) : "HDF5 does not say why; is the disk full?");
 }
 
-static bool is_hdf5(const char *path) {
-  static const char signature[8] = {'\x89', 'H', 'D', 'F', '\r', '\n', '\x1a', '\n'};
-  char begin[sizeof signature] = {0};
-  int file = open(path, O_RDONLY | O_CLOEXEC);
-  bool same = file >= 0 && read(file, begin, sizeof begin) == (ssize_t)sizeof begin &&
-              memcmp(begin, signature, sizeof begin) == 0;
-
-  if (file >= 0) {
-    (void)close(file);
-  }
-  return same;
-}
-
 /* What has the name already is replaced in the end: only where that can be meant. */
 static mb_status check_place(const char *path) {
   struct stat there;
@@ -55,35 +42,10 @@ static mb_status check_place(const char *path) {
   if (S_ISDIR(there.st_mode)) {
     return MB_FAIL(MB_ERR_IO, "%s: is a folder: give a file in it", path);
   }
-  if (!S_ISREG(there.st_mode) || (there.st_size > 0 && !is_hdf5(path)) ||
+  if (!S_ISREG(there.st_mode) || (there.st_size > 0 && !mb_file_is_hdf5(path)) ||
       mb_file_has_format(path, "moebal-results")) {
     return MB_FAIL(MB_ERR_IO, "%s: is there, and no trace: give another name", path);
   }
-  return MB_OK;
-}
-
-/* Names and creates the temporary file, so that a missing folder is told with its reason. */
-static mb_status make_temporary(mb_trace_writer *writer) {
-  static const char suffix[] = ".XXXXXX";
-  size_t size = strlen(writer->path) + sizeof suffix;
-
-  writer->temporary = malloc(size);
-  if (writer->temporary == NULL) {
-    return MB_FAIL(MB_ERR_MEMORY, "no memory to write %s", writer->path);
-  }
-  (void)snprintf(writer->temporary, size, "%s%s", writer->path, suffix);
-  int file = mkstemp(writer->temporary);
-  if (file < 0) {
-    int why = errno;
-    free(writer->temporary);
-    writer->temporary = NULL;
-    return MB_FAIL(MB_ERR_IO, "%s: cannot be written: %s", writer->path, strerror(why));
-  }
-  /* mkstemp() keeps the file from others; what it becomes has the usual rights. */
-  mode_t mask = umask(0);
-  (void)umask(mask);
-  (void)fchmod(file, 0666 & ~mask);
-  (void)close(file);
   return MB_OK;
 }
 
@@ -178,9 +140,9 @@ static hid_t create_hdf5(const char *path) {
 
 static mb_status create_file(mb_trace_writer *writer) {
   MB_TRY(check_place(writer->path));
-  MB_TRY(make_temporary(writer));
+  MB_TRY(mb_new_file_open(writer->path, &writer->place));
   errno = 0;
-  writer->file = create_hdf5(writer->temporary);
+  writer->file = create_hdf5(writer->place.temporary);
   if (writer->file < 0 || !put_attributes(writer->file, &writer->info)) {
     return fail_write(writer);
   }
@@ -250,12 +212,8 @@ mb_status mb_trace_writer_append(mb_trace_writer *writer, size_t n, const uint32
 
 static bool put_digest(mb_trace_writer *writer) {
   char digest[MB_DIGEST_SIZE];
-  XXH128_canonical_t canonical;
 
-  XXH128_canonicalFromHash(&canonical, XXH3_128bits_digest(writer->hash));
-  for (size_t i = 0; i < sizeof canonical.digest; i++) {
-    (void)snprintf(digest + 2 * i, 3, "%02x", canonical.digest[i]);
-  }
+  mb_digest_format(writer->hash, digest);
   return put_text(writer->file, "load_xxh3", digest);
 }
 
@@ -270,22 +228,6 @@ static bool close_file(mb_trace_writer *writer) {
   return good;
 }
 
-/* On the disk before it gets its name: a crash must not leave an empty file there. */
-static mb_status rename_file(mb_trace_writer *writer) {
-  int file = open(writer->temporary, O_RDONLY | O_CLOEXEC);
-  bool good = file >= 0 && fsync(file) == 0;
-
-  if (file >= 0) {
-    (void)close(file);
-  }
-  if (!good || rename(writer->temporary, writer->path) != 0) {
-    return MB_FAIL(MB_ERR_IO, "%s: cannot be written: %s", writer->path, strerror(errno));
-  }
-  free(writer->temporary);
-  writer->temporary = NULL;
-  return MB_OK;
-}
-
 mb_status mb_trace_writer_finish(mb_trace_writer *writer) {
   mb_status status = MB_OK;
 
@@ -295,7 +237,7 @@ mb_status mb_trace_writer_finish(mb_trace_writer *writer) {
   } else if (writer->failed || !put_digest(writer) || !close_file(writer)) {
     status = fail_write(writer);
   } else {
-    status = rename_file(writer);
+    status = mb_new_file_commit(&writer->place);
   }
   mb_trace_writer_destroy(writer);
   return status;
@@ -307,12 +249,9 @@ void mb_trace_writer_destroy(mb_trace_writer *writer) {
   if (writer == NULL) {
     return;
   }
-  if (writer->temporary != NULL) {
-    (void)unlink(writer->temporary);
-  }
+  mb_new_file_close(&writer->place);
   mb_trace_info_fini(&writer->info);
   (void)XXH3_freeState(writer->hash);
-  free(writer->temporary);
   free(writer->path);
   free(writer);
 }
