@@ -8,7 +8,6 @@
 
 #include "balancer/options.h"
 #include "balancer/planner.h"
-#include "balancer/rebalance.h"
 
 #define MB_REFINEMENT(name) #name,
 #define MB_PLANNER(name)
@@ -32,25 +31,38 @@ static const mb_param eplb_params[] = {
     {0},
 };
 
-static mb_status eplb_init(void *state, const mb_shape *shape, const void *params) {
-  const mb_eplb_params *eplb = params;
+typedef struct eplb_state {
+  const mb_backend *backend;
+  void *rebalancer;
+} eplb_state;
 
-  (void)state;
-  (void)shape;
+static mb_status eplb_init(void *state, const mb_shape *shape, const void *params,
+                           const mb_backend *backend) {
+  const mb_eplb_params *eplb = params;
+  eplb_state *s = state;
+
   if (mb_refinement_find(eplb->refinement) == NULL) {
     return MB_FAIL(MB_ERR_PARAM, "there is no refinement '%.64s'", eplb->refinement);
   }
-  return mb_balance_options_check(&eplb->options);
+  MB_TRY(mb_balance_options_check(&eplb->options));
+  s->backend = backend;
+  return backend->create(shape, &s->rebalancer);
+}
+
+static void eplb_fini(void *state) {
+  eplb_state *s = state;
+
+  s->backend->destroy(s->rebalancer);
 }
 
 static mb_status eplb_plan(void *state, const void *params, const mb_plan_input *input,
                            mb_plan_output *output) {
   const mb_eplb_params *eplb = params;
+  eplb_state *s = state;
   mb_placement placement = {.physical_to_logical_map = output->physical_to_logical_map};
 
-  (void)state;
-  MB_TRY(mb_rebalance(&input->shape, input->load, mb_refinement_find(eplb->refinement),
-                      &eplb->options, &placement));
+  MB_TRY(s->backend->rebalance(s->rebalancer, input->load, mb_refinement_find(eplb->refinement),
+                               &eplb->options, &placement, NULL));
   for (size_t l = 0; l < input->shape.n_layers; l++) {
     output->replaced[l] = true;
   }
@@ -62,6 +74,8 @@ const mb_planner_type mb_planner_eplb = {
     .summary = "every layer anew from the window's sum; lpt, maxmin and l2 are short for it",
     .params = eplb_params,
     .params_size = sizeof(mb_eplb_params),
+    .state_size = sizeof(eplb_state),
     .init = eplb_init,
     .plan = eplb_plan,
+    .fini = eplb_fini,
 };

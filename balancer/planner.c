@@ -46,7 +46,7 @@ static mb_planner *planner_allocate(const mb_planner_type *type, const mb_shape 
   return planner;
 }
 
-static mb_status planner_init(mb_planner *planner) {
+static mb_status planner_init(mb_planner *planner, const mb_backend *backend) {
   const mb_planner_type *type = planner->type;
 
   planner->n_slices = type->n_slices != NULL ? type->n_slices(planner->params) : 1;
@@ -54,11 +54,15 @@ static mb_status planner_init(mb_planner *planner) {
     return MB_FAIL(MB_ERR_PARAM, "planner %s wants 0 slices of the window, but 1 is the least",
                    type->name);
   }
-  return type->init != NULL ? type->init(planner->state, &planner->shape, planner->params) : MB_OK;
+  if (type->init == NULL) {
+    return MB_OK;
+  }
+  return type->init(planner->state, &planner->shape, planner->params,
+                    backend != NULL ? backend : &mb_backend_cpu);
 }
 
 mb_status mb_planner_create(const mb_strategy *strategy, const mb_shape *shape, const void *params,
-                            mb_planner **planner) {
+                            const mb_backend *backend, mb_planner **planner) {
   assert(strategy != NULL && shape != NULL && planner != NULL);
   MB_TRY(mb_shape_check(shape));
   mb_planner *made = planner_allocate(strategy->planner, shape);
@@ -70,7 +74,7 @@ mb_status mb_planner_create(const mb_strategy *strategy, const mb_shape *shape, 
   } else {
     mb_strategy_params_init(strategy, made->params);
   }
-  mb_status status = planner_init(made);
+  mb_status status = planner_init(made, backend);
   if (status != MB_OK) {
     planner_free(made);
     return status;

@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "balancer/backend.h"
 #include "balancer/param.h"
 #include "balancer/placement.h"
 #include "balancer/status.h"
@@ -46,8 +47,10 @@ typedef struct mb_planner_type {
   size_t state_size;      /* bytes that the caller allocates, zeroed, before init; may be 0 */
   /* Optional, NULL: one slice, the window's sum. How many slices of the window it wants, >= 1. */
   size_t (*n_slices)(const void *params);
-  /* Optional, NULL: the zeroed state will do. `params` is borrowed until fini. */
-  mb_status (*init)(void *state, const mb_shape *shape, const void *params);
+  /* Optional, NULL: the zeroed state will do. `params` is borrowed until fini; `backend` is what to
+     rebalance with. */
+  mb_status (*init)(void *state, const mb_shape *shape, const void *params,
+                    const mb_backend *backend);
   /* Required. Loads are as mb_rebalance() wants them. Deterministic: same inputs, same answer. */
   mb_status (*plan)(void *state, const void *params, const mb_plan_input *input,
                     mb_plan_output *output);
@@ -83,11 +86,13 @@ typedef struct mb_planner mb_planner;
 
 /**
  * @param params  as set by mb_strategy_params_init(); copied. NULL: the defaults.
+ * @param backend what to rebalance with; NULL: mb_backend_cpu.
  * @param planner Transferred: mb_planner_destroy() it. Written only on MB_OK.
- * @return MB_OK; MB_ERR_SHAPE; MB_ERR_PARAM; MB_ERR_MEMORY.
+ * @return MB_OK; MB_ERR_SHAPE; MB_ERR_PARAM; MB_ERR_MEMORY; MB_ERR_UNSUPPORTED from the backend.
  */
 MB_NODISCARD mb_status mb_planner_create(const mb_strategy *strategy, const mb_shape *shape,
-                                         const void *params, mb_planner **planner);
+                                         const void *params, const mb_backend *backend,
+                                         mb_planner **planner);
 size_t mb_planner_n_slices(const mb_planner *planner);
 
 /**

@@ -72,6 +72,32 @@ MB_NODISCARD mb_status mb_rebalance(const mb_shape *shape, const double *load,
                                     const mb_refinement_type *refinement,
                                     const mb_balance_options *options, mb_placement *placement);
 
+/** The memory of mb_rebalance() for one shape, to be made once and used again and again. */
+typedef struct mb_workspace mb_workspace;
+
+/**
+ * @param n_threads 0: as many as OpenMP would use now. More than there are layers are not used.
+ * @param workspace Transferred: mb_workspace_destroy() it. Written only on MB_OK.
+ * @return MB_OK; MB_ERR_SHAPE; MB_ERR_MEMORY.
+ */
+MB_NODISCARD mb_status mb_workspace_create(const mb_shape *shape, size_t n_threads,
+                                           mb_workspace **workspace);
+
+/**
+ * mb_rebalance() of the workspace's shape, on its threads, without any allocation. Not for two
+ * callers at once.
+ *
+ * @param stats or NULL: rounds and swaps of all packings together, of groups and of slots. Written
+ *              only on MB_OK.
+ * @return as mb_rebalance(), but neither MB_ERR_SHAPE nor MB_ERR_MEMORY.
+ */
+MB_NODISCARD mb_status mb_workspace_rebalance(mb_workspace *workspace, const double *load,
+                                              const mb_refinement_type *refinement,
+                                              const mb_balance_options *options,
+                                              mb_placement *placement, mb_pack_stats *stats);
+
+void mb_workspace_destroy(mb_workspace *workspace); /* NULL is fine */
+
 #ifdef __cplusplus
 }
 #endif

@@ -37,6 +37,7 @@ typedef struct mb_replay_config {
   size_t summary_from; /* summaries cover steps >= this one; < T */
   size_t n_strategies; /* >= 1 */
   const mb_replay_strategy *strategies;
+  const mb_backend *backend; /* what plans are made with; NULL: mb_backend_cpu */
 } mb_replay_config;
 
 /** One plan of one strategy, as it is recorded. Borrowed for the call. */

@@ -298,7 +298,7 @@ static bool make_plan(const mb_strategy *strategy, const mb_shape *s, const doub
   size_t n = s->n_layers * s->n_experts;
   mb_planner *planner = NULL;
 
-  CHECK_OK(mb_planner_create(strategy, s, NULL, &planner));
+  CHECK_OK(mb_planner_create(strategy, s, NULL, NULL, &planner));
   if (planner == NULL) {
     return false;
   }

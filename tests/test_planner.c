@@ -110,7 +110,7 @@ static void plan_once(const mb_strategy *strategy, const void *params, int32_t *
   mb_plan_output output = {replaced, map};
   mb_plan_input input = plan_input();
 
-  CHECK_OK(mb_planner_create(strategy, &shape, params, &planner));
+  CHECK_OK(mb_planner_create(strategy, &shape, params, NULL, &planner));
   CU_ASSERT_FATAL(planner != NULL);
   CU_ASSERT_EQUAL(mb_planner_n_slices(planner), 1);
   CHECK_OK(mb_planner_plan(planner, &input, &output));
@@ -156,7 +156,7 @@ static void check_create(const mb_strategy *strategy, const mb_shape *s, const v
   mb_planner *untouched = (mb_planner *)&shape;
   mb_planner *planner = untouched;
 
-  CHECK_FAILS(mb_planner_create(strategy, s, params, &planner), status, message);
+  CHECK_FAILS(mb_planner_create(strategy, s, params, NULL, &planner), status, message);
   CU_ASSERT_PTR_EQUAL(planner, untouched);
 }
 
@@ -187,7 +187,7 @@ static void test_plan_refused(void) {
   mb_plan_output output = {replaced, map};
   mb_plan_input input = plan_input();
 
-  CHECK_OK(mb_planner_create(mb_strategy_find("l2"), &shape, NULL, &planner));
+  CHECK_OK(mb_planner_create(mb_strategy_find("l2"), &shape, NULL, NULL, &planner));
   CU_ASSERT_FATAL(planner != NULL);
   input.n_slices = 2;
   CHECK_FAILS(mb_planner_plan(planner, &input, &output), MB_ERR_SHAPE,
@@ -223,9 +223,11 @@ static size_t turn_n_slices(const void *params) {
   return (size_t)((const turn_params *)params)->slices;
 }
 
-static mb_status turn_init(void *state, const mb_shape *s, const void *params) {
+static mb_status turn_init(void *state, const mb_shape *s, const void *params,
+                           const mb_backend *backend) {
   turn_state *turn = state;
 
+  CU_ASSERT_PTR_EQUAL(backend, &mb_backend_cpu);
   CU_ASSERT(turn->n_calls == 0 && turn->params == NULL);
   turn->params = params;
   return s->n_layers < 2 ? MB_FAIL(MB_ERR_PARAM, "turn wants 2 layers") : MB_OK;
@@ -275,7 +277,7 @@ static void test_subset(void) {
   mb_planner *planner = NULL;
   mb_plan_input input = plan_input();
 
-  CHECK_OK(mb_planner_create(&turn, &shape, &params, &planner));
+  CHECK_OK(mb_planner_create(&turn, &shape, &params, NULL, &planner));
   CU_ASSERT_FATAL(planner != NULL);
   CU_ASSERT_EQUAL(mb_planner_n_slices(planner), 3);
   input.n_slices = 3;
@@ -311,7 +313,7 @@ static void check_wrong_plan(int64_t expert, size_t n_good, const char *message)
   memcpy(current, linear, sizeof current);
   current[n_good * P + 4] = 1; /* expert 0 is left in slot 0 alone */
   input.physical_to_logical_map = current;
-  CHECK_OK(mb_planner_create(&turn, &shape, &params, &planner));
+  CHECK_OK(mb_planner_create(&turn, &shape, &params, NULL, &planner));
   CU_ASSERT_FATAL(planner != NULL);
   for (size_t call = 0; call < n_good; call++) {
     input.step = 1 + call;
