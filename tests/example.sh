@@ -23,6 +23,7 @@ mv "$work/usr" "$work/moved"
 headers=$work/moved/include/moebal
 (cd "$headers" && find . -type f | sort) >"$work/headers"
 cat >"$work/headers.expected" <<'END'
+./balancer/backend.h
 ./balancer/pack.h
 ./balancer/param.h
 ./balancer/placement.h
