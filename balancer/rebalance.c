@@ -7,11 +7,9 @@
 #include <string.h>
 
 #include "balancer/backend.h"
+#include "balancer/load.h"
 #include "balancer/options.h"
 #include "balancer/packing.h"
-
-static const double LOAD_MAX = 9007199254740992.0;          /* 2^53 */
-static const double LAYER_LOAD_MAX = 1152921504606846976.0; /* 2^60 */
 
 /* The sizes that all layers share. In global mode there is one group on one node. */
 typedef struct sizes {
@@ -47,25 +45,6 @@ struct mb_workspace {
   size_t refine_size; /* bytes that a refinement may use */
   scratch *scratch;   /* [n_threads] */
 };
-
-static mb_status check_load(const mb_shape *shape, const double *load) {
-  for (size_t l = 0; l < shape->n_layers; l++) {
-    double sum = 0;
-    for (size_t e = 0; e < shape->n_experts; e++) {
-      double value = load[l * shape->n_experts + e];
-      if (!(value >= 0 && value <= LOAD_MAX)) { /* so that NaN is refused as well */
-        return MB_FAIL(MB_ERR_RANGE,
-                       "load of layer %zu, expert %zu is %g, but has to be finite and in [0, 2^53]",
-                       l, e, value);
-      }
-      sum += value;
-    }
-    if (sum > LAYER_LOAD_MAX) {
-      return MB_FAIL(MB_ERR_RANGE, "loads of layer %zu sum to %g, but 2^60 is the most", l, sum);
-    }
-  }
-  return MB_OK;
-}
 
 static sizes sizes_of(const mb_shape *shape) {
   bool hierarchical = mb_shape_is_hierarchical(shape);
@@ -337,7 +316,7 @@ mb_status mb_workspace_rebalance(mb_workspace *workspace, const double *load,
 
   assert(workspace != NULL && load != NULL && refinement != NULL && placement != NULL);
   MB_TRY(mb_balance_options_check(&used));
-  MB_TRY(check_load(&workspace->shape, load));
+  MB_TRY(mb_load_check(&workspace->shape, load));
   if (refine_size(&workspace->sizes, refinement) > workspace->refine_size) {
     return MB_FAIL(MB_ERR_PARAM, "%s wants %zu bytes to refine in, but the workspace has %zu",
                    refinement->name, refine_size(&workspace->sizes, refinement),
