@@ -6,7 +6,7 @@
  * Complexity: the first round O(m n), every other O(n), and O(m^2) at worst: a table keeps the best
  * swap of every pair of packs, and only the pairs of the two changed packs are searched again.
  */
-#include <stdlib.h>
+#include <math.h>
 
 #include "balancer/options.h"
 #include "balancer/pack.h"
@@ -19,94 +19,68 @@ static double l2_gain(double d, double delta) {
   return 2 * d * (delta - d);
 }
 
-/* The best swap of each pair a < b of packs, at pair[a * m + b], and the b of each row's best. */
-typedef struct swap_table {
-  size_t n_packs;
+/* Row a holds what is known of the pairs (a, b) with a changed after b. In doubles, for SIMD. */
+typedef struct search {
+  mb_swap_lists lists;
+  mb_packing *packing;
   double min_gain;
-  mb_swap *pair;    /* [m,m] */
-  size_t *row_best; /* [m]; of a row without a swap any b > a */
-} swap_table;
+  double next_turn;
+  double *turn;       /* [m] when the pack has last changed */
+  double *bound;      /* [m] no swap of the row gains more, but for rounding */
+  double *open;       /* [m] bound of a row that this round has yet to search, or -1 */
+  double *pair_bound; /* [m] the same of each pair of one row */
+  mb_swap *best;      /* [m] the row's best swap, where that is known */
+  size_t *partner;    /* [m] its b */
+} search;
 
-static mb_status table_init(swap_table *table, size_t n_packs, double min_gain) {
-  bool fits = n_packs <= SIZE_MAX / sizeof *table->pair / n_packs;
+/* Finds the row's best swap, if it may be better than `best`. */
+static void search_row(search *s, size_t a, mb_swap *best) {
+  const size_t m = s->lists.n_packs;
+  const double *load = s->packing->pack_load;
+  double *bound = s->pair_bound;
+  mb_swap found = {s->min_gain, 0, 0};
+  double floor = mb_swap_floor(best->gain);
+  double most = 0;
 
-  *table = (swap_table){.n_packs = n_packs,
-                        .min_gain = min_gain,
-                        .pair = fits ? malloc(n_packs * n_packs * sizeof *table->pair) : NULL,
-                        .row_best = calloc(n_packs, sizeof *table->row_best)};
-  if (table->pair == NULL || table->row_best == NULL) {
-    free(table->pair);
-    free(table->row_best);
-    return MB_FAIL(MB_ERR_MEMORY, "no memory for the swaps between %zu packs", n_packs);
+  mb_swap_bounds(&s->lists, load, a, bound, l2_gain);
+  for (size_t b = 0; b < m; b++) {
+    bound[b] = s->turn[b] < s->turn[a] ? bound[b] : 0;
   }
-  return MB_OK;
-}
-
-static void table_fini(swap_table *table) {
-  free(table->pair);
-  free(table->row_best);
-}
-
-static bool is_preferred(mb_swap a, mb_swap b) {
-  return mb_swap_found(a) && (!mb_swap_found(b) || mb_swap_better(a, b));
-}
-
-static void search_pair(swap_table *table, const mb_swap_lists *lists, const double *pack_load,
-                        size_t a, size_t b) {
-  size_t heavy = pack_load[a] > pack_load[b] ? a : b;
-  size_t light = heavy == a ? b : a;
-
-  table->pair[a * table->n_packs + b] =
-      mb_swap_search(lists, pack_load, heavy, light, table->min_gain, l2_gain);
-}
-
-static void find_row_best(swap_table *table, size_t a) {
-  const mb_swap *row = table->pair + a * table->n_packs;
-  size_t best = a + 1;
-
-  for (size_t b = a + 2; b < table->n_packs; b++) {
-    best = is_preferred(row[b], row[best]) ? b : best;
+  size_t b = mb_argmax(bound, m);
+  for (; bound[b] >= floor; b = mb_argmax(bound, m)) {
+    const mb_swap before = found;
+    double top = mb_swap_search(&s->lists, load, a, b, s->min_gain, &found, l2_gain);
+    most = top > most ? top : most;
+    if (found.i != before.i || found.j != before.j) {
+      s->partner[a] = b;
+      floor = mb_swap_floor(found.gain) > floor ? mb_swap_floor(found.gain) : floor;
+    }
+    bound[b] = -1;
   }
-  table->row_best[a] = best;
-}
-
-static void search_row(swap_table *table, const mb_swap_lists *lists, const double *pack_load,
-                       size_t a) {
-  for (size_t b = a + 1; b < table->n_packs; b++) {
-    search_pair(table, lists, pack_load, a, b);
-  }
-  find_row_best(table, a);
-}
-
-/* Pack b > a has changed: row a is looked through only where its best stood there. */
-static void update_row(swap_table *table, const mb_swap_lists *lists, const double *pack_load,
-                       size_t a, size_t b) {
-  const mb_swap *row = table->pair + a * table->n_packs;
-
-  search_pair(table, lists, pack_load, a, b);
-  if (table->row_best[a] == b) {
-    find_row_best(table, a);
-  } else if (is_preferred(row[b], row[table->row_best[a]])) {
-    table->row_best[a] = b;
+  s->bound[a] = bound[b] > most ? bound[b] : most;
+  s->best[a] = found;
+  if (bound[b] >= mb_swap_floor(found.gain)) {
+    s->best[a].i = s->best[a].j = 0;
+  } else if (mb_swap_found(found) && (!mb_swap_found(*best) || mb_swap_better(found, *best))) {
+    *best = found;
   }
 }
 
-static void update_pack(swap_table *table, const mb_swap_lists *lists, const double *pack_load,
-                        size_t pack) {
-  for (size_t a = 0; a < pack; a++) {
-    update_row(table, lists, pack_load, a, pack);
-  }
-  if (pack + 1 < table->n_packs) {
-    search_row(table, lists, pack_load, pack);
-  }
-}
+static mb_swap find_swap(search *s) {
+  const size_t m = s->lists.n_packs;
+  mb_swap best = {s->min_gain, 0, 0};
 
-static mb_swap table_best(const swap_table *table) {
-  mb_swap best = {table->min_gain, 0, 0};
-
-  for (size_t a = 0; a + 1 < table->n_packs; a++) {
-    mb_swap swap = table->pair[a * table->n_packs + table->row_best[a]];
-    best = is_preferred(swap, best) ? swap : best;
+  for (size_t a = 0; a < m; a++) {
+    s->open[a] = s->bound[a];
+    if (mb_swap_found(s->best[a])) {
+      s->open[a] = -1;
+      best = !mb_swap_found(best) || mb_swap_better(s->best[a], best) ? s->best[a] : best;
+    }
+  }
+  for (size_t a = mb_argmax(s->open, m); s->open[a] >= mb_swap_floor(best.gain);
+       a = mb_argmax(s->open, m)) {
+    search_row(s, a, &best);
+    s->open[a] = -1;
   }
   return best;
 }
@@ -134,49 +108,77 @@ static bool make_swap(mb_swap_lists *lists, mb_packing *packing, mb_swap swap, b
   return true;
 }
 
-static void refine(swap_table *table, mb_swap_lists *lists, mb_packing *packing,
-                   const mb_balance_options *options) {
-  bool unlimited = options->max_rounds == MB_ROUNDS_UNLIMITED;
+static void forget_row(search *s, size_t a) {
+  s->turn[a] = s->next_turn++;
+  s->bound[a] = INFINITY;
+  s->best[a] = (mb_swap){s->min_gain, 0, 0};
+  s->partner[a] = a;
+}
 
-  for (size_t a = 0; a + 1 < packing->n_packs; a++) {
-    search_row(table, lists, packing->pack_load, a);
+static void forget_packs(search *s, size_t a, size_t b) {
+  for (size_t x = 0; x < s->lists.n_packs; x++) {
+    if (s->partner[x] == a || s->partner[x] == b) {
+      s->best[x].i = s->best[x].j = 0;
+    }
   }
+  forget_row(s, a);
+  forget_row(s, b);
+}
+
+static size_t l2_scratch_size(size_t n_items, size_t n_packs) {
+  return n_packs * (4 * sizeof(double) + sizeof(mb_swap) + sizeof(size_t)) +
+         mb_swap_lists_size(n_items, n_packs);
+}
+
+static void search_init(search *s, mb_packing *packing, double min_gain, void *scratch) {
+  const size_t m = packing->n_packs;
+  double *real = scratch;
+  mb_swap *swaps = (mb_swap *)(real + 4 * m);
+  size_t *sizes = (size_t *)(swaps + m);
+
+  *s = (search){.packing = packing,
+                .min_gain = min_gain,
+                .turn = real,
+                .bound = real + m,
+                .open = real + 2 * m,
+                .pair_bound = real + 3 * m,
+                .best = swaps,
+                .partner = sizes};
+  mb_swap_lists_init(&s->lists, packing, sizes + m);
+  /* Turns taken backward let heavy packs have the initial pairs, and then few rows hold the best.
+   */
+  for (size_t a = m; a-- > 0;) {
+    forget_row(s, a);
+  }
+}
+
+static void l2_refine(mb_packing *packing, const mb_balance_options *options, void *scratch) {
+  const bool unlimited = options->max_rounds == MB_ROUNDS_UNLIMITED;
+  search s;
+
+  if (options->max_rounds == 0) {
+    return;
+  }
+  search_init(&s, packing, options->min_gain, scratch);
   while (packing->rounds < options->max_rounds) {
     packing->rounds++;
-    mb_swap swap = table_best(table);
+    mb_swap swap = find_swap(&s);
     if (!mb_swap_found(swap)) {
       return;
     }
     size_t pack_i = (size_t)packing->pack_of[swap.i];
     size_t pack_j = (size_t)packing->pack_of[swap.j];
-    if (!make_swap(lists, packing, swap, unlimited)) {
+    if (!make_swap(&s.lists, packing, swap, unlimited)) {
       return;
     }
-    update_pack(table, lists, packing->pack_load, pack_i);
-    update_pack(table, lists, packing->pack_load, pack_j);
+    forget_packs(&s, pack_i, pack_j);
   }
-}
-
-static mb_status l2_refine(mb_packing *packing, const mb_balance_options *options) {
-  mb_swap_lists lists;
-  swap_table table;
-
-  if (options->max_rounds == 0) {
-    return MB_OK;
-  }
-  MB_TRY(mb_swap_lists_init(&lists, packing));
-  mb_status status = table_init(&table, packing->n_packs, options->min_gain);
-  if (status == MB_OK) {
-    refine(&table, &lists, packing, options);
-    table_fini(&table);
-  }
-  mb_swap_lists_fini(&lists);
-  return status;
 }
 
 const mb_refinement_type mb_refinement_l2 = {
     .name = "l2",
     .summary = "LPT, then swaps that lower the sum of squared GPU loads the most",
     .params = l2_params,
+    .scratch_size = l2_scratch_size,
     .refine = l2_refine,
 };

@@ -31,13 +31,13 @@ static size_t find_heaviest(size_t n_packs, const double *pack_load) {
 }
 
 static mb_swap find_swap(const mb_swap_lists *lists, const double *pack_load, double min_gain) {
-  size_t heaviest = find_heaviest(lists->n_packs, pack_load);
+  const size_t heaviest = find_heaviest(lists->n_packs, pack_load);
   mb_swap best = {min_gain, 0, 0};
 
+  mb_swap_bounds(lists, pack_load, heaviest, lists->bound, maxmin_gain);
   for (size_t pack = 0; pack < lists->n_packs; pack++) {
-    mb_swap swap = mb_swap_search(lists, pack_load, heaviest, pack, min_gain, maxmin_gain);
-    if (mb_swap_found(swap) && (!mb_swap_found(best) || mb_swap_better(swap, best))) {
-      best = swap;
+    if (lists->bound[pack] >= mb_swap_floor(best.gain)) {
+      (void)mb_swap_search(lists, pack_load, heaviest, pack, min_gain, &best, maxmin_gain);
     }
   }
   return best;
@@ -73,25 +73,24 @@ static bool make_swap(mb_swap_lists *lists, mb_packing *packing, mb_swap swap, b
   return true;
 }
 
-static mb_status maxmin_refine(mb_packing *packing, const mb_balance_options *options) {
+static void maxmin_refine(mb_packing *packing, const mb_balance_options *options, void *scratch) {
   bool unlimited = options->max_rounds == MB_ROUNDS_UNLIMITED;
   mb_swap_lists lists;
 
-  MB_TRY(mb_swap_lists_init(&lists, packing));
+  mb_swap_lists_init(&lists, packing, scratch);
   while (packing->rounds < options->max_rounds) {
     packing->rounds++;
     mb_swap swap = find_swap(&lists, packing->pack_load, options->min_gain);
     if (!mb_swap_found(swap) || !make_swap(&lists, packing, swap, unlimited)) {
-      break;
+      return;
     }
   }
-  mb_swap_lists_fini(&lists);
-  return MB_OK;
 }
 
 const mb_refinement_type mb_refinement_maxmin = {
     .name = "maxmin",
     .summary = "LPT, then swaps that relieve the heaviest GPU the most",
     .params = maxmin_params,
+    .scratch_size = mb_swap_lists_size,
     .refine = maxmin_refine,
 };

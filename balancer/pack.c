@@ -12,6 +12,9 @@
 
 static const double WEIGHT_SUM_MAX = 1152921504606846976.0; /* 2^60 */
 
+/* A key's bytes, sorted by one at a time. Up to so many items insertion sort is the faster. */
+enum { DIGITS = 8, DIGIT_VALUES = 256, INSERTION_MAX = 80 };
+
 mb_status mb_balance_options_check(const mb_balance_options *options) {
   if (options->max_rounds < 0) {
     return MB_FAIL(MB_ERR_PARAM, "max_rounds is %" PRId64 ", but has to be 0 or more",
@@ -51,15 +54,24 @@ static mb_status check_items(size_t n_items, size_t n_packs, const double *weigh
   return MB_OK;
 }
 
-mb_status mb_pack_scratch_init(mb_pack_scratch *scratch, size_t n_items, size_t n_packs) {
+size_t mb_refinement_scratch_size(const mb_refinement_type *refinement, size_t n_items,
+                                  size_t n_packs) {
+  return refinement->scratch_size != NULL ? refinement->scratch_size(n_items, n_packs) : 0;
+}
+
+mb_status mb_pack_scratch_init(mb_pack_scratch *scratch, size_t n_items, size_t n_packs,
+                               size_t refine_size) {
   *scratch = (mb_pack_scratch){.item = malloc(n_items * sizeof *scratch->item),
+                               .other = malloc(n_items * sizeof *scratch->other),
                                .weight = malloc(n_items * sizeof *scratch->weight),
                                .pack_of = malloc(n_items * sizeof *scratch->pack_of),
-                               .heap = malloc(n_packs * sizeof *scratch->heap),
+                               .lightest = malloc(2 * n_packs * sizeof *scratch->lightest),
                                .n_in_pack = malloc(n_packs * sizeof *scratch->n_in_pack),
-                               .pack_load = malloc(n_packs * sizeof *scratch->pack_load)};
+                               .pack_load = malloc(n_packs * sizeof *scratch->pack_load),
+                               .refine = malloc(refine_size > 0 ? refine_size : 1)};
   if (scratch->item == NULL || scratch->weight == NULL || scratch->pack_of == NULL ||
-      scratch->heap == NULL || scratch->n_in_pack == NULL || scratch->pack_load == NULL) {
+      scratch->lightest == NULL || scratch->other == NULL || scratch->n_in_pack == NULL ||
+      scratch->pack_load == NULL || scratch->refine == NULL) {
     mb_pack_scratch_fini(scratch);
     return MB_FAIL(MB_ERR_MEMORY, "no memory to pack %zu items into %zu packs", n_items, n_packs);
   }
@@ -70,55 +82,102 @@ void mb_pack_scratch_fini(mb_pack_scratch *scratch) {
   free(scratch->item);
   free(scratch->weight);
   free(scratch->pack_of);
-  free(scratch->heap);
+  free(scratch->other);
+  free(scratch->lightest);
   free(scratch->n_in_pack);
   free(scratch->pack_load);
+  free(scratch->refine);
   *scratch = (mb_pack_scratch){0};
 }
 
-/* Heaviest first, then by index: what a stable sort by weight gives. */
-static int compare_items(const void *left, const void *right) {
-  const mb_pack_item *a = left;
-  const mb_pack_item *b = right;
+/* Doubles that are not negative sort as their bits do; the complement has the heaviest first. The
+   sum makes a plain zero of a negative one. */
+static uint64_t sort_key(double weight) {
+  double positive = weight + 0.0;
+  uint64_t bits = 0;
 
-  if (a->weight != b->weight) {
-    return a->weight > b->weight ? -1 : 1;
-  }
-  return (a->index > b->index) - (a->index < b->index);
+  memcpy(&bits, &positive, sizeof bits);
+  return ~bits;
 }
 
+static void sort_by_insertion(size_t n_items, mb_pack_item *item) {
+  for (size_t t = 1; t < n_items; t++) {
+    mb_pack_item moved = item[t];
+    size_t at = t;
+    for (; at > 0 && item[at - 1].key > moved.key; at--) {
+      item[at] = item[at - 1];
+    }
+    item[at] = moved;
+  }
+}
+
+/* By one digit of the key, the order among equals kept. count: how many items have each digit. */
+static void sort_by_digit(size_t n_items, const mb_pack_item *from, mb_pack_item *to, size_t digit,
+                          uint32_t *count) {
+  uint32_t place = 0;
+
+  for (size_t value = 0; value < DIGIT_VALUES; value++) {
+    uint32_t n = count[value];
+    count[value] = place;
+    place += n;
+  }
+  for (size_t t = 0; t < n_items; t++) {
+    to[count[from[t].key >> (8 * digit) & (DIGIT_VALUES - 1)]++] = from[t];
+  }
+}
+
+/* Radix sort, the lowest digit first. A digit that all keys share, as whole numbers have, takes no
+   pass. */
+static void sort_by_digits(size_t n_items, mb_pack_scratch *scratch) {
+  uint32_t count[DIGITS][DIGIT_VALUES] = {{0}};
+
+  for (size_t t = 0; t < n_items; t++) {
+    for (size_t digit = 0; digit < DIGITS; digit++) {
+      count[digit][scratch->item[t].key >> (8 * digit) & (DIGIT_VALUES - 1)]++;
+    }
+  }
+  for (size_t digit = 0; digit < DIGITS; digit++) {
+    if (count[digit][scratch->item[0].key >> (8 * digit) & (DIGIT_VALUES - 1)] < n_items) {
+      mb_pack_item *sorted = scratch->other;
+      sort_by_digit(n_items, scratch->item, sorted, digit, count[digit]);
+      scratch->other = scratch->item;
+      scratch->item = sorted;
+    }
+  }
+}
+
+/* Heaviest first, equals by index. */
 static void sort_items(size_t n_items, const double *weight, mb_pack_scratch *scratch) {
   for (size_t i = 0; i < n_items; i++) {
-    scratch->item[i] = (mb_pack_item){weight[i], (int32_t)i};
+    scratch->item[i] = (mb_pack_item){sort_key(weight[i]), (int32_t)i};
   }
-  qsort(scratch->item, n_items, sizeof *scratch->item, compare_items);
+  if (n_items <= INSERTION_MAX) {
+    sort_by_insertion(n_items, scratch->item);
+  } else {
+    sort_by_digits(n_items, scratch);
+  }
   for (size_t t = 0; t < n_items; t++) {
-    scratch->weight[t] = scratch->item[t].weight;
+    scratch->weight[t] = weight[scratch->item[t].index];
   }
 }
 
-/* Each item to the lightest pack with room. The heap's top is that pack, and it leaves when full.
- */
+/* Each item to the lightest pack with room. */
 static void pack_greedily(size_t n_items, size_t n_packs, mb_pack_scratch *scratch) {
-  mb_heap_entry *heap = scratch->heap;
-  size_t n_open = n_packs;
-  size_t room = n_items / n_packs;
+  mb_player *lightest = scratch->lightest;
+  const size_t room = n_items / n_packs;
 
   for (size_t p = 0; p < n_packs; p++) {
-    heap[p] = (mb_heap_entry){0.0, (int32_t)p};
+    lightest[n_packs + p] = (mb_player){0.0, (int32_t)p};
     scratch->n_in_pack[p] = 0;
   }
+  mb_tournament_play(lightest, n_packs);
   for (size_t t = 0; t < n_items; t++) {
-    int32_t p = heap[0].id;
+    int32_t p = lightest[1].id;
+    double load = lightest[1].key + scratch->weight[t];
+    bool is_full = (size_t)++scratch->n_in_pack[p] == room;
     scratch->pack_of[t] = p;
-    heap[0].key += scratch->weight[t];
-    scratch->pack_load[p] = heap[0].key;
-    if ((size_t)++scratch->n_in_pack[p] == room) {
-      heap[0] = heap[--n_open];
-    }
-    if (n_open > 0) {
-      mb_heap_sink(heap, n_open, 0);
-    }
+    scratch->pack_load[p] = load;
+    mb_tournament_change(lightest, n_packs, (size_t)p, is_full ? INFINITY : load);
   }
 }
 
@@ -143,10 +202,10 @@ static void pack_singly(size_t n_items, const double *weight, mb_pack_scratch *s
   }
 }
 
-mb_status mb_pack_checked(size_t n_items, size_t n_packs, const double *weight,
-                          const mb_refinement_type *refinement, const mb_balance_options *options,
-                          mb_pack_scratch *scratch, int32_t *pack_index, int32_t *rank_in_pack,
-                          mb_pack_stats *stats) {
+mb_pack_stats mb_pack_checked(size_t n_items, size_t n_packs, const double *weight,
+                              const mb_refinement_type *refinement,
+                              const mb_balance_options *options, mb_pack_scratch *scratch,
+                              int32_t *pack_index, int32_t *rank_in_pack) {
   mb_packing packing = {.n_items = n_items,
                         .n_packs = n_packs,
                         .weight = scratch->weight,
@@ -159,12 +218,11 @@ mb_status mb_pack_checked(size_t n_items, size_t n_packs, const double *weight,
     sort_items(n_items, weight, scratch);
     pack_greedily(n_items, n_packs, scratch);
     if (refinement->refine != NULL) {
-      MB_TRY(refinement->refine(&packing, options));
+      refinement->refine(&packing, options, scratch->refine);
     }
     unsort(n_items, n_packs, scratch, pack_index, rank_in_pack);
   }
-  *stats = (mb_pack_stats){.rounds = packing.rounds, .swaps = packing.swaps};
-  return MB_OK;
+  return (mb_pack_stats){.rounds = packing.rounds, .swaps = packing.swaps};
 }
 
 mb_status mb_pack(size_t n_items, size_t n_packs, const double *weight,
@@ -173,20 +231,20 @@ mb_status mb_pack(size_t n_items, size_t n_packs, const double *weight,
                   mb_pack_stats *stats) {
   mb_balance_options used = options != NULL ? *options : MB_BALANCE_OPTIONS_DEFAULT;
   mb_pack_scratch scratch;
-  mb_pack_stats taken;
 
   assert(weight != NULL && refinement != NULL && pack_index != NULL && rank_in_pack != NULL);
   MB_TRY(mb_balance_options_check(&used));
   MB_TRY(check_items(n_items, n_packs, weight));
-  MB_TRY(mb_pack_scratch_init(&scratch, n_items, n_packs));
-  mb_status status = mb_pack_checked(n_items, n_packs, weight, refinement, &used, &scratch,
-                                     pack_index, rank_in_pack, &taken);
-  if (status == MB_OK && pack_load != NULL) {
+  MB_TRY(mb_pack_scratch_init(&scratch, n_items, n_packs,
+                              mb_refinement_scratch_size(refinement, n_items, n_packs)));
+  mb_pack_stats taken = mb_pack_checked(n_items, n_packs, weight, refinement, &used, &scratch,
+                                        pack_index, rank_in_pack);
+  if (pack_load != NULL) {
     memcpy(pack_load, scratch.pack_load, n_packs * sizeof *pack_load);
   }
-  if (status == MB_OK && stats != NULL) {
+  if (stats != NULL) {
     *stats = taken;
   }
   mb_pack_scratch_fini(&scratch);
-  return status;
+  return MB_OK;
 }

@@ -47,9 +47,12 @@ typedef struct mb_refinement_type {
   const char *name;
   const char *summary;    /* required; half a sentence for `moebal list strategies` */
   const mb_param *params; /* required; over mb_balance_options, the keys that it heeds */
+  /* Optional, NULL: none. Bytes of scratch memory for n items in m packs; never fewer for more. */
+  size_t (*scratch_size)(size_t n_items, size_t n_packs);
   /* Optional, NULL: the packing stays as LPT made it. Keeps pack_load true to pack_of, and every
-     pack at n/m items. Returns MB_ERR_MEMORY or MB_OK. */
-  mb_status (*refine)(mb_packing *packing, const mb_balance_options *options);
+     pack at n/m items, of which there are at least two. Allocates nothing; the scratch is aligned
+     for doubles. */
+  void (*refine)(mb_packing *packing, const mb_balance_options *options, void *scratch);
 } mb_refinement_type;
 
 /** The refinement of that name, or NULL. */
@@ -71,7 +74,7 @@ typedef struct mb_pack_stats {
  * sorted order, so that every implementation gives the same answer bit for bit.
  *
  * @param weight       [n] finite, >= 0; sum at most 2^60. Borrowed.
- * @param refinement   Borrowed.
+ * @param refinement   Listed or the caller's own. Borrowed.
  * @param options      NULL: MB_BALANCE_OPTIONS_DEFAULT.
  * @param pack_index   [n] pack of each item, 0..m-1. Caller-owned, written only on MB_OK.
  * @param rank_in_pack [n] place of each item in its pack, 0..n/m-1, heaviest first. Likewise.

@@ -15,6 +15,7 @@
 typedef struct sizes {
   size_t n_experts, n_slots, n_groups, n_nodes;
   size_t group_size, node_experts, node_slots, node_gpus, gpu_slots;
+  size_t max_replicas;
 } sizes;
 
 /* How one call packs. */
@@ -30,7 +31,7 @@ typedef struct scratch {
   int32_t *group_node, *group_rank; /* [G] where each group went */
   int32_t *expert;                  /* [E/N] the node's list */
   int32_t *count;                   /* [E/N] replicas of each */
-  mb_heap_entry *heap;              /* [E/N] largest load a replica first */
+  mb_player *neediest;              /* [2E/N] their tournament by negated load a replica */
   int32_t *item, *replica;          /* [P/N] place x of each slot's expert; which copy it is */
   double *weight;                   /* [P/N] */
   int32_t *gpu, *rank;              /* [P/N] where each item went */
@@ -41,9 +42,8 @@ struct mb_workspace {
   mb_shape shape;
   sizes sizes;
   size_t n_threads;
-  scratch *scratch;         /* [n_threads] */
-  int32_t *expert_of_slot;  /* [L,P] */
-  int32_t *replica_of_slot; /* [L,P] */
+  size_t refine_size; /* bytes that a refinement may use */
+  scratch *scratch;   /* [n_threads] */
 };
 
 static sizes sizes_of(const mb_shape *shape) {
@@ -60,7 +60,8 @@ static sizes sizes_of(const mb_shape *shape) {
                  .node_experts = shape->n_experts / n_nodes,
                  .node_slots = shape->n_slots / n_nodes,
                  .node_gpus = shape->n_gpus / n_nodes,
-                 .gpu_slots = shape->n_slots / shape->n_gpus};
+                 .gpu_slots = shape->n_slots / shape->n_gpus,
+                 .max_replicas = mb_shape_max_replicas(shape)};
 }
 
 static size_t larger(size_t a, size_t b) {
@@ -74,7 +75,7 @@ static void scratch_fini(scratch *w) {
   free(w->group_rank);
   free(w->expert);
   free(w->count);
-  free(w->heap);
+  free(w->neediest);
   free(w->item);
   free(w->replica);
   free(w->weight);
@@ -82,45 +83,43 @@ static void scratch_fini(scratch *w) {
   free(w->rank);
 }
 
-static bool scratch_init(scratch *w, const sizes *p) {
+static bool scratch_init(scratch *w, const sizes *p, size_t refine_size) {
   *w = (scratch){.group_load = malloc(p->n_groups * sizeof *w->group_load),
                  .group_node = malloc(p->n_groups * sizeof *w->group_node),
                  .group_rank = malloc(p->n_groups * sizeof *w->group_rank),
                  .expert = malloc(p->node_experts * sizeof *w->expert),
                  .count = malloc(p->node_experts * sizeof *w->count),
-                 .heap = malloc(p->node_experts * sizeof *w->heap),
+                 .neediest = malloc(2 * p->node_experts * sizeof *w->neediest),
                  .item = malloc(p->node_slots * sizeof *w->item),
                  .replica = malloc(p->node_slots * sizeof *w->replica),
                  .weight = malloc(p->node_slots * sizeof *w->weight),
                  .gpu = malloc(p->node_slots * sizeof *w->gpu),
                  .rank = malloc(p->node_slots * sizeof *w->rank)};
   mb_status status = mb_pack_scratch_init(&w->pack, larger(p->n_groups, p->node_slots),
-                                          larger(p->n_nodes, p->node_gpus));
+                                          larger(p->n_nodes, p->node_gpus), refine_size);
   return status == MB_OK && w->group_load != NULL && w->group_node != NULL &&
-         w->group_rank != NULL && w->expert != NULL && w->count != NULL && w->heap != NULL &&
+         w->group_rank != NULL && w->expert != NULL && w->count != NULL && w->neediest != NULL &&
          w->item != NULL && w->replica != NULL && w->weight != NULL && w->gpu != NULL &&
          w->rank != NULL;
 }
 
-static mb_status pack(const method *how, scratch *w, size_t n_items, size_t n_packs,
-                      const double *weight, int32_t *pack_index, int32_t *rank_in_pack) {
-  mb_pack_stats stats;
+static void pack(const method *how, scratch *w, size_t n_items, size_t n_packs,
+                 const double *weight, int32_t *pack_index, int32_t *rank_in_pack) {
+  mb_pack_stats stats = mb_pack_checked(n_items, n_packs, weight, how->refinement, how->options,
+                                        &w->pack, pack_index, rank_in_pack);
 
-  MB_TRY(mb_pack_checked(n_items, n_packs, weight, how->refinement, how->options, &w->pack,
-                         pack_index, rank_in_pack, &stats));
   w->stats.rounds += stats.rounds;
   w->stats.swaps += stats.swaps;
-  return MB_OK;
 }
 
-static mb_status pack_groups(const sizes *p, const method *how, scratch *w, const double *load) {
+static void pack_groups(const sizes *p, const method *how, scratch *w, const double *load) {
   for (size_t g = 0; g < p->n_groups; g++) {
     w->group_load[g] = 0;
     for (size_t e = g * p->group_size; e < (g + 1) * p->group_size; e++) {
       w->group_load[g] += load[e];
     }
   }
-  return pack(how, w, p->n_groups, p->n_nodes, w->group_load, w->group_node, w->group_rank);
+  pack(how, w, p->n_groups, p->n_nodes, w->group_load, w->group_node, w->group_rank);
 }
 
 /* A node's experts, by the rank of their group in the node's pack, then by id. */
@@ -140,123 +139,127 @@ static void give_replica(scratch *w, size_t slot, size_t x) {
   w->replica[slot] = w->count[x]++;
 }
 
-/* One replica each, then one more for whoever has the largest load a replica: a heap of negated
-   quotients gives the first in the list on a tie. */
+/* One replica each, then one more for whoever has the largest load a replica. The tournament is
+   over negated quotients, and so has the first in the list win a tie. */
 static void replicate(const sizes *p, const method *how, scratch *w, const double *load) {
+  const size_t n = p->node_experts;
   bool any_load = false;
 
-  for (size_t x = 0; x < p->node_experts; x++) {
+  for (size_t x = 0; x < n; x++) {
     double value = load[w->expert[x]];
     w->count[x] = 0;
     give_replica(w, x, x);
-    w->heap[x] = (mb_heap_entry){-value, (int32_t)x};
+    w->neediest[n + x] = (mb_player){-value, (int32_t)x};
     any_load = any_load || value > 0;
   }
-  mb_heap_make(w->heap, p->node_experts);
-  for (size_t s = p->node_experts; s < p->node_slots; s++) {
+  if (p->node_slots > n) {
+    mb_tournament_play(w->neediest, n);
+  }
+  for (size_t s = n; s < p->node_slots; s++) {
     if (!any_load && !how->options->reference_quirks) {
-      give_replica(w, s, (size_t)w->item[s - p->node_experts]);
+      give_replica(w, s, (size_t)w->item[s - n]);
       continue;
     }
-    size_t x = (size_t)w->heap[0].id;
+    size_t x = (size_t)w->neediest[1].id;
     give_replica(w, s, x);
-    w->heap[0].key = -(load[w->expert[x]] / w->count[x]);
-    mb_heap_sink(w->heap, p->node_experts, 0);
+    mb_tournament_change(w->neediest, n, x, -(load[w->expert[x]] / w->count[x]));
   }
 }
 
-static mb_status pack_slots(const sizes *p, const method *how, scratch *w, const double *load) {
+static void pack_slots(const sizes *p, const method *how, scratch *w, const double *load) {
   for (size_t s = 0; s < p->node_slots; s++) {
     w->weight[s] = load[w->expert[w->item[s]]] / w->count[w->item[s]];
   }
-  return pack(how, w, p->node_slots, p->node_gpus, w->weight, w->gpu, w->rank);
+  pack(how, w, p->node_slots, p->node_gpus, w->weight, w->gpu, w->rank);
 }
 
-/* Fills one layer's slots [P]: the expert that each holds, and which of its replicas. */
-static mb_status place_layer(const sizes *p, const method *how, scratch *w, const double *load,
-                             int32_t *expert_of_slot, int32_t *replica_of_slot) {
-  MB_TRY(pack_groups(p, how, w, load));
+/* The maps of one layer, from those of all. */
+static mb_placement placement_of_layer(const mb_workspace *workspace, const mb_placement *all,
+                                       size_t l) {
+  const sizes *p = &workspace->sizes;
+  mb_placement layer = *all;
+
+  layer.physical_to_logical_map += l * p->n_slots;
+  if (layer.logical_to_physical_map != NULL) {
+    layer.logical_to_physical_map += l * p->n_experts * p->max_replicas;
+  }
+  if (layer.expert_count != NULL) {
+    layer.expert_count += l * p->n_experts;
+  }
+  return layer;
+}
+
+static void write_node(const sizes *p, const scratch *w, size_t node, mb_placement *layer) {
+  for (size_t s = 0; s < p->node_slots; s++) {
+    size_t slot = node * p->node_slots + (size_t)w->gpu[s] * p->gpu_slots + (size_t)w->rank[s];
+    size_t expert = (size_t)w->expert[w->item[s]];
+    layer->physical_to_logical_map[slot] = (int32_t)expert;
+    if (layer->logical_to_physical_map != NULL) {
+      layer->logical_to_physical_map[expert * p->max_replicas + (size_t)w->replica[s]] =
+          (int32_t)slot;
+    }
+  }
+  for (size_t x = 0; layer->expert_count != NULL && x < p->node_experts; x++) {
+    layer->expert_count[w->expert[x]] = w->count[x];
+  }
+}
+
+static void place_layer(const sizes *p, const method *how, scratch *w, const double *load,
+                        mb_placement layer) {
+  if (layer.logical_to_physical_map != NULL) { /* -1 in every byte is -1 */
+    memset(layer.logical_to_physical_map, -1,
+           p->n_experts * p->max_replicas * sizeof *layer.logical_to_physical_map);
+  }
+  pack_groups(p, how, w, load);
   for (size_t node = 0; node < p->n_nodes; node++) {
     list_experts(p, w, node);
     replicate(p, how, w, load);
-    MB_TRY(pack_slots(p, how, w, load));
-    for (size_t s = 0; s < p->node_slots; s++) {
-      size_t slot = node * p->node_slots + (size_t)w->gpu[s] * p->gpu_slots + (size_t)w->rank[s];
-      expert_of_slot[slot] = w->expert[w->item[s]];
-      replica_of_slot[slot] = w->replica[s];
-    }
+    pack_slots(p, how, w, load);
+    write_node(p, w, node, &layer);
   }
-  return MB_OK;
 }
 
-/* All layers; running out of memory is the one thing that can go wrong here. */
-static mb_status place_layers(mb_workspace *workspace, const method *how, const double *load) {
+static void place_layers(mb_workspace *workspace, const method *how, const double *load,
+                         const mb_placement *placement) {
   const sizes *p = &workspace->sizes;
-  bool failed = false;
+  const size_t n_layers = workspace->shape.n_layers;
 
-#pragma omp parallel for schedule(dynamic) reduction(||        \
-                                                     : failed) \
-    num_threads((int)workspace->n_threads)
-  for (size_t l = 0; l < workspace->shape.n_layers; l++) {
-    failed = place_layer(p, how, &workspace->scratch[omp_get_thread_num()], load + l * p->n_experts,
-                         workspace->expert_of_slot + l * p->n_slots,
-                         workspace->replica_of_slot + l * p->n_slots) != MB_OK ||
-             failed;
+  if (workspace->n_threads == 1) { /* without OpenMP, which has a price */
+    for (size_t l = 0; l < n_layers; l++) {
+      place_layer(p, how, workspace->scratch, load + l * p->n_experts,
+                  placement_of_layer(workspace, placement, l));
+    }
+    return;
   }
-  if (failed) {
-    return MB_FAIL(MB_ERR_MEMORY, "no memory to place %zu experts in %zu slots", p->n_experts,
-                   p->n_slots);
+#pragma omp parallel for schedule(dynamic) num_threads((int)workspace->n_threads)
+  for (size_t l = 0; l < n_layers; l++) {
+    place_layer(p, how, &workspace->scratch[omp_get_thread_num()], load + l * p->n_experts,
+                placement_of_layer(workspace, placement, l));
   }
-  return MB_OK;
 }
 
-static void write_maps(const mb_shape *shape, const int32_t *expert_of_slot,
-                       const int32_t *replica_of_slot, mb_placement *placement) {
-  size_t n_replicas = mb_shape_max_replicas(shape);
-  size_t n_rows = shape->n_layers * shape->n_experts;
-
-  memcpy(placement->physical_to_logical_map, expert_of_slot,
-         shape->n_layers * shape->n_slots * sizeof *expert_of_slot);
-  if (placement->expert_count != NULL) {
-    memset(placement->expert_count, 0, n_rows * sizeof *placement->expert_count);
-  }
-  if (placement->logical_to_physical_map != NULL) {
-    for (size_t x = 0; x < n_rows * n_replicas; x++) {
-      placement->logical_to_physical_map[x] = -1;
-    }
-  }
-  for (size_t s = 0; s < shape->n_layers * shape->n_slots; s++) {
-    size_t row = s / shape->n_slots * shape->n_experts + (size_t)expert_of_slot[s];
-    if (placement->expert_count != NULL) {
-      placement->expert_count[row]++;
-    }
-    if (placement->logical_to_physical_map != NULL) {
-      placement->logical_to_physical_map[row * n_replicas + (size_t)replica_of_slot[s]] =
-          (int32_t)(s % shape->n_slots);
-    }
-  }
+/* Bytes that a refinement wants for the larger of both packings. */
+static size_t refine_size(const sizes *p, const mb_refinement_type *refinement) {
+  return larger(mb_refinement_scratch_size(refinement, p->n_groups, p->n_nodes),
+                mb_refinement_scratch_size(refinement, p->node_slots, p->node_gpus));
 }
 
 static bool workspace_allocate(mb_workspace *workspace) {
-  size_t n = workspace->shape.n_layers * workspace->shape.n_slots;
-
-  workspace->expert_of_slot = malloc(n * sizeof *workspace->expert_of_slot);
-  workspace->replica_of_slot = malloc(n * sizeof *workspace->replica_of_slot);
   workspace->scratch = calloc(workspace->n_threads, sizeof *workspace->scratch);
-  if (workspace->expert_of_slot == NULL || workspace->replica_of_slot == NULL ||
-      workspace->scratch == NULL) {
+  if (workspace->scratch == NULL) {
     return false;
   }
   for (size_t x = 0; x < workspace->n_threads; x++) {
-    if (!scratch_init(&workspace->scratch[x], &workspace->sizes)) {
+    if (!scratch_init(&workspace->scratch[x], &workspace->sizes, workspace->refine_size)) {
       return false;
     }
   }
   return true;
 }
 
-mb_status mb_workspace_create(const mb_shape *shape, size_t n_threads, mb_workspace **workspace) {
-  assert(shape != NULL && workspace != NULL);
+/* With room for every refinement that is listed, and for `extra`. */
+static mb_status workspace_create(const mb_shape *shape, size_t n_threads,
+                                  const mb_refinement_type *extra, mb_workspace **workspace) {
   MB_TRY(mb_shape_check(shape));
   mb_workspace *made = malloc(sizeof *made);
   if (made != NULL) {
@@ -264,6 +267,10 @@ mb_status mb_workspace_create(const mb_shape *shape, size_t n_threads, mb_worksp
     *made = (mb_workspace){.shape = *shape,
                            .sizes = sizes_of(shape),
                            .n_threads = wanted < shape->n_layers ? wanted : shape->n_layers};
+    made->refine_size = refine_size(&made->sizes, extra);
+    for (const mb_refinement_type *const *type = mb_refinements(); *type != NULL; type++) {
+      made->refine_size = larger(made->refine_size, refine_size(&made->sizes, *type));
+    }
   }
   if (made == NULL || !workspace_allocate(made)) {
     mb_workspace_destroy(made);
@@ -274,6 +281,11 @@ mb_status mb_workspace_create(const mb_shape *shape, size_t n_threads, mb_worksp
   return MB_OK;
 }
 
+mb_status mb_workspace_create(const mb_shape *shape, size_t n_threads, mb_workspace **workspace) {
+  assert(shape != NULL && workspace != NULL);
+  return workspace_create(shape, n_threads, mb_refinements()[0], workspace);
+}
+
 void mb_workspace_destroy(mb_workspace *workspace) {
   if (workspace == NULL) {
     return;
@@ -282,8 +294,6 @@ void mb_workspace_destroy(mb_workspace *workspace) {
     scratch_fini(&workspace->scratch[x]);
   }
   free(workspace->scratch);
-  free(workspace->expert_of_slot);
-  free(workspace->replica_of_slot);
   free(workspace);
 }
 
@@ -307,11 +317,15 @@ mb_status mb_workspace_rebalance(mb_workspace *workspace, const double *load,
   assert(workspace != NULL && load != NULL && refinement != NULL && placement != NULL);
   MB_TRY(mb_balance_options_check(&used));
   MB_TRY(mb_load_check(&workspace->shape, load));
+  if (refine_size(&workspace->sizes, refinement) > workspace->refine_size) {
+    return MB_FAIL(MB_ERR_PARAM, "%s wants %zu bytes to refine in, but the workspace has %zu",
+                   refinement->name, refine_size(&workspace->sizes, refinement),
+                   workspace->refine_size);
+  }
   for (size_t x = 0; x < workspace->n_threads; x++) {
     workspace->scratch[x].stats = (mb_pack_stats){0};
   }
-  MB_TRY(place_layers(workspace, &how, load));
-  write_maps(&workspace->shape, workspace->expert_of_slot, workspace->replica_of_slot, placement);
+  place_layers(workspace, &how, load, placement);
   if (stats != NULL) {
     *stats = sum_stats(workspace);
   }
@@ -324,7 +338,7 @@ mb_status mb_rebalance(const mb_shape *shape, const double *load,
   mb_workspace *workspace = NULL;
 
   assert(shape != NULL && load != NULL && refinement != NULL && placement != NULL);
-  MB_TRY(mb_workspace_create(shape, 0, &workspace));
+  MB_TRY(workspace_create(shape, 0, refinement, &workspace));
   mb_status status = mb_workspace_rebalance(workspace, load, refinement, options, placement, NULL);
   mb_workspace_destroy(workspace);
   return status;

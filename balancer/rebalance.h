@@ -89,7 +89,8 @@ MB_NODISCARD mb_status mb_workspace_create(const mb_shape *shape, size_t n_threa
  *
  * @param stats or NULL: rounds and swaps of all packings together, of groups and of slots. Written
  *              only on MB_OK.
- * @return as mb_rebalance(), but neither MB_ERR_SHAPE nor MB_ERR_MEMORY.
+ * @return as mb_rebalance(), but neither MB_ERR_SHAPE nor MB_ERR_MEMORY; MB_ERR_PARAM also for a
+ *         refinement of the caller's own that wants more memory than those listed.
  */
 MB_NODISCARD mb_status mb_workspace_rebalance(mb_workspace *workspace, const double *load,
                                               const mb_refinement_type *refinement,

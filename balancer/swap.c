@@ -1,7 +1,7 @@
 /* balancer/swap.c - the packs' sorted lists, and a swap made in them. */
 #include "balancer/swap.h"
 
-#include <stdlib.h>
+#include <math.h>
 #include <string.h>
 
 /* Where each run of equal weights begins: all that a search has to look at. */
@@ -19,47 +19,46 @@ static void list_distinct(mb_swap_lists *lists, const double *weight, size_t pac
       n++;
     }
   }
-  lists->n_distinct[pack] = n;
+  lists->n_distinct[pack] = (int32_t)n;
+  lists->heaviest[pack] = distinct[0];
+  lists->second[pack] = n > 1 ? distinct[1] : -INFINITY;
+  lists->lightest[pack] = distinct[n - 1];
 }
 
 static void list_members(mb_swap_lists *lists, const mb_packing *packing) {
-  size_t *filled = lists->n_distinct; /* counts members until the runs are known */
+  int32_t *filled = lists->n_distinct; /* counts members until the runs are known */
 
   memset(filled, 0, lists->n_packs * sizeof *filled);
   for (size_t t = 0; t < packing->n_items; t++) {
     size_t pack = (size_t)packing->pack_of[t];
-    lists->member[pack * lists->pack_size + filled[pack]++] = (int32_t)t;
+    lists->member[pack * lists->pack_size + (size_t)filled[pack]++] = (int32_t)t;
   }
   for (size_t pack = 0; pack < lists->n_packs; pack++) {
     list_distinct(lists, packing->weight, pack);
   }
 }
 
-mb_status mb_swap_lists_init(mb_swap_lists *lists, const mb_packing *packing) {
+size_t mb_swap_lists_size(size_t n_items, size_t n_packs) {
+  return (n_items + 4 * n_packs) * sizeof(double) + (2 * n_items + n_packs) * sizeof(int32_t);
+}
+
+void mb_swap_lists_init(mb_swap_lists *lists, const mb_packing *packing, void *memory) {
   size_t n = packing->n_items;
   size_t m = packing->n_packs;
+  double *real = memory;
+  int32_t *integer = (int32_t *)(real + n + 4 * m);
 
   *lists = (mb_swap_lists){.n_packs = m,
                            .pack_size = n / m,
-                           .member = malloc(n * sizeof *lists->member),
-                           .first = malloc(n * sizeof *lists->first),
-                           .weight = malloc(n * sizeof *lists->weight),
-                           .n_distinct = malloc(m * sizeof *lists->n_distinct)};
-  if (lists->member == NULL || lists->first == NULL || lists->weight == NULL ||
-      lists->n_distinct == NULL) {
-    mb_swap_lists_fini(lists);
-    return MB_FAIL(MB_ERR_MEMORY, "no memory to refine a packing of %zu items", n);
-  }
+                           .weight = real,
+                           .heaviest = real + n,
+                           .second = real + n + m,
+                           .lightest = real + n + 2 * m,
+                           .bound = real + n + 3 * m,
+                           .member = integer,
+                           .first = integer + n,
+                           .n_distinct = integer + 2 * n};
   list_members(lists, packing);
-  return MB_OK;
-}
-
-void mb_swap_lists_fini(mb_swap_lists *lists) {
-  free(lists->member);
-  free(lists->first);
-  free(lists->weight);
-  free(lists->n_distinct);
-  *lists = (mb_swap_lists){0};
 }
 
 /* Item `out` leaves a pack, `in` takes its place; the list stays in order. */

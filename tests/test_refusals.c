@@ -92,21 +92,6 @@ static void test_pack_options(void) {
   }
 }
 
-/* A refinement that finds no memory, as one of ours may. */
-static mb_status refine_without_memory(mb_packing *packing, const mb_balance_options *options) {
-  (void)options;
-  return MB_FAIL(MB_ERR_MEMORY, "no memory for %zu items", packing->n_items);
-}
-
-static const mb_refinement_type without_memory = {
-    .name = "without_memory", .summary = "finds no memory", .refine = refine_without_memory};
-
-static void test_pack_memory(void) {
-  const double weight[4] = {1, 2, 3, 4};
-
-  check_pack(4, 2, weight, &without_memory, NULL, MB_ERR_MEMORY, "no memory for 4 items");
-}
-
 static const mb_shape good_shape = {
     .n_layers = 2, .n_experts = 6, .n_slots = 8, .n_groups = 2, .n_nodes = 2, .n_gpus = 4};
 
@@ -230,25 +215,15 @@ static void test_rebalance_options(void) {
   }
 }
 
-/* What fails on some thread of the parallel loop fails for the caller. */
-static void test_rebalance_memory(void) {
-  const double load[12] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12};
-
-  check_rebalance(&good_shape, load, &without_memory, NULL, MB_ERR_MEMORY,
-                  "no memory to place 6 experts in 8 slots");
-}
-
 int main(void) {
   CU_TestInfo tests[] = {{"mb_pack: shapes", test_pack_shape},
                          {"mb_pack: weights", test_pack_weight},
                          {"mb_pack: options", test_pack_options},
-                         {"mb_pack: memory", test_pack_memory},
                          {"shapes: sizes", test_sizes},
                          {"shapes: sizes that do not fit each other", test_shapes},
                          {"mb_rebalance: loads", test_rebalance_load},
                          {"mb_rebalance: a layer's sum", test_rebalance_sum},
                          {"mb_rebalance: options", test_rebalance_options},
-                         {"mb_rebalance: memory", test_rebalance_memory},
                          CU_TEST_INFO_NULL};
   return run_suite("refusals", tests);
 }
