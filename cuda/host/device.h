@@ -18,6 +18,7 @@
 #define __host__
 #define __forceinline__ inline __attribute__((always_inline))
 #define __launch_bounds__(...)
+#define __grid_constant__
 #define __align__(n) alignas(n)
 #define __shared__ \
   static_assert(false, "use GPU_SHARED_ARRAY, GPU_SHARED_VAR or GPU_DYN_SHARED of cuda/gpu.h");
