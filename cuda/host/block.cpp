@@ -3,6 +3,7 @@
 
 #include <cstdarg>
 #include <cstdlib>
+#include <deque>
 #include <utility>
 
 #include "cuda/host/report.h"
@@ -24,6 +25,11 @@ fiber_stacks stacks;
 char launched;
 char ended;
 char fenced;
+
+/* TSan's fibers of threads that have ended. It gives their numbers to new ones, and what two threads
+ * of one number do is no race to it; so those of the blocks before are kept, as many as it bears. */
+constexpr size_t tsan_retired_max = 4096;
+std::deque<void *> tsan_retired;
 
 int block_threads() {
   return static_cast<int>(block.threads.size());
@@ -107,6 +113,13 @@ void threads_abandon() {
   stacks.forget_frames();
 }
 
+void tsan_retire(size_t kept_max) {
+  while (tsan_retired.size() > kept_max) {
+    __tsan_destroy_fiber(tsan_retired.front());
+    tsan_retired.pop_front();
+  }
+}
+
 void report_stuck() {
   constexpr int shown_max = 4;
   int shown = 0;
@@ -161,8 +174,9 @@ void block_run(unsigned id, size_t n_threads) {
     block.failed = true;
   }
   for (size_t i = 0; i < n_threads && under_tsan() && prepared; i++) {
-    __tsan_destroy_fiber(block.threads[i].stack.tsan);
+    tsan_retired.push_back(block.threads[i].stack.tsan);
   }
+  tsan_retire(tsan_retired_max);
   tsan_become(block.tsan);
   tsan_acquire(&ended);
   shared_release();
@@ -258,6 +272,7 @@ bool grid_run(const launch_shape &launch, const std::function<void()> &thread_bo
     }
   }
   tsan_acquire(&ended);
+  tsan_retire(0);
   stats.launches++;
   return !block.failed;
 }
