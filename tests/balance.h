@@ -21,7 +21,8 @@ typedef struct balancer {
                     const mb_balance_options *options, int32_t *pack_index, int32_t *rank_in_pack,
                     double *pack_load, mb_pack_stats *stats);
   mb_status (*rebalance)(const mb_shape *shape, const double *load, const char *refinement,
-                         const mb_balance_options *options, mb_placement *placement);
+                         const mb_balance_options *options, mb_placement *placement,
+                         mb_pack_stats *stats);
 } balancer;
 
 static inline mb_status production_pack(size_t n_items, size_t n_packs, const double *weight,
@@ -35,8 +36,14 @@ static inline mb_status production_pack(size_t n_items, size_t n_packs, const do
 static inline mb_status production_rebalance(const mb_shape *shape, const double *load,
                                              const char *refinement,
                                              const mb_balance_options *options,
-                                             mb_placement *placement) {
-  return mb_rebalance(shape, load, mb_refinement_find(refinement), options, placement);
+                                             mb_placement *placement, mb_pack_stats *stats) {
+  mb_workspace *workspace = NULL;
+
+  MB_TRY(mb_workspace_create(shape, 0, &workspace));
+  mb_status status = mb_workspace_rebalance(workspace, load, mb_refinement_find(refinement),
+                                            options, placement, stats);
+  mb_workspace_destroy(workspace);
+  return status;
 }
 
 /** What people use, and the twin that defines it; ended by an entry without a name. */

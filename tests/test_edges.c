@@ -14,7 +14,7 @@ static void check_map(const mb_shape *s, const double *load, const mb_balance_op
   for (const balancer *how = balancers; how->name != NULL; how++) {
     for (size_t r = 0; r < N_REFINEMENTS; r++) {
       mb_placement placement = placement_alloc(s);
-      CHECK_OK(how->rebalance(s, load, refinements[r], options, &placement));
+      CHECK_OK(how->rebalance(s, load, refinements[r], options, &placement, NULL));
       bool same =
           memcmp(placement.physical_to_logical_map, expected, s->n_slots * sizeof *expected) == 0;
       CU_ASSERT(same);
@@ -35,7 +35,7 @@ static void test_one_expert(void) {
   check_map(&s, load, NULL, (const int32_t[]){0, 0, 0, 0});
   for (const balancer *how = balancers; how->name != NULL; how++) {
     mb_placement placement = placement_alloc(&s);
-    CHECK_OK(how->rebalance(&s, load, "lpt", NULL, &placement));
+    CHECK_OK(how->rebalance(&s, load, "lpt", NULL, &placement, NULL));
     CU_ASSERT(memcmp(placement.logical_to_physical_map, back, sizeof back) == 0);
     CU_ASSERT_EQUAL(placement.expert_count[0], 4);
     placement_free(&placement);
@@ -107,8 +107,8 @@ static void test_global(void) {
   for (size_t r = 0; r < N_REFINEMENTS; r++) {
     mb_placement a = placement_alloc(&s);
     mb_placement b = placement_alloc(&plain);
-    CHECK_OK(production_rebalance(&s, load, refinements[r], NULL, &a));
-    CHECK_OK(production_rebalance(&plain, load, refinements[r], NULL, &b));
+    CHECK_OK(production_rebalance(&s, load, refinements[r], NULL, &a, NULL));
+    CHECK_OK(production_rebalance(&plain, load, refinements[r], NULL, &b, NULL));
     CU_ASSERT(placement_equal(&s, &a, &b));
     placement_free(&a);
     placement_free(&b);
@@ -141,8 +141,8 @@ static void test_many_experts(void) {
     for (size_t r = 0; r < N_REFINEMENTS; r++) {
       mb_placement ours = placement_alloc(s);
       mb_placement naive = placement_alloc(s);
-      CHECK_OK(production_rebalance(s, load, refinements[r], NULL, &ours));
-      CHECK_OK(mb_naive_rebalance(s, load, refinements[r], NULL, &naive));
+      CHECK_OK(production_rebalance(s, load, refinements[r], NULL, &ours, NULL));
+      CHECK_OK(mb_naive_rebalance(s, load, refinements[r], NULL, &naive, NULL));
       CU_ASSERT(placement_equal(s, &ours, &naive));
       placement_free(&ours);
       placement_free(&naive);
@@ -160,8 +160,8 @@ static void test_optional_maps(void) {
   const mb_placement bare = {.physical_to_logical_map = one.physical_to_logical_map};
   mb_placement given = bare;
 
-  CHECK_OK(production_rebalance(&s, load, "l2", NULL, &all));
-  CHECK_OK(production_rebalance(&s, load, "l2", NULL, &given));
+  CHECK_OK(production_rebalance(&s, load, "l2", NULL, &all, NULL));
+  CHECK_OK(production_rebalance(&s, load, "l2", NULL, &given, NULL));
   CU_ASSERT(memcmp(all.physical_to_logical_map, one.physical_to_logical_map,
                    s.n_layers * s.n_slots * sizeof(int32_t)) == 0);
   placement_free(&all);
@@ -177,11 +177,11 @@ static void test_threads(void) {
   for (size_t r = 0; r < N_REFINEMENTS; r++) {
     mb_placement first = placement_alloc(&s);
     omp_set_num_threads(1);
-    CHECK_OK(production_rebalance(&s, load, refinements[r], NULL, &first));
+    CHECK_OK(production_rebalance(&s, load, refinements[r], NULL, &first, NULL));
     for (int n = 2; n <= 8; n += 3) {
       mb_placement again = placement_alloc(&s);
       omp_set_num_threads(n);
-      CHECK_OK(production_rebalance(&s, load, refinements[r], NULL, &again));
+      CHECK_OK(production_rebalance(&s, load, refinements[r], NULL, &again, NULL));
       CU_ASSERT(placement_equal(&s, &first, &again));
       placement_free(&again);
     }

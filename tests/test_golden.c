@@ -452,7 +452,7 @@ static void check_rebalance(const golden_case *c) {
 
   for (const balancer *how = balancers; how->name != NULL; how++) {
     mb_placement ours = placement_alloc(&s);
-    CHECK_OK(how->rebalance(&s, load, text(c, "refinement"), &options, &ours));
+    CHECK_OK(how->rebalance(&s, load, text(c, "refinement"), &options, &ours, NULL));
     report(placement_equal(&s, &ours, &expected), how->name, c->name);
     placement_free(&ours);
   }

@@ -176,7 +176,7 @@ static void check_rebalance_answers(hid_t answers, const char *name, const char 
 
   for (const balancer *how = balancers; how->name != NULL; how++) {
     mb_placement ours = placement_alloc(s);
-    CHECK_OK(how->rebalance(s, load, refinement, NULL, &ours));
+    CHECK_OK(how->rebalance(s, load, refinement, NULL, &ours, NULL));
     for (size_t l = 0; l < s->n_layers; l++) {
       const int32_t *our_map = ours.physical_to_logical_map + l * n_slots;
       const int32_t *our_count = ours.expert_count + l * n_experts;

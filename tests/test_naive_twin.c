@@ -128,11 +128,14 @@ typedef struct packed {
   mb_pack_stats stats;
 } packed;
 
+static bool stats_equal(mb_pack_stats a, mb_pack_stats b) {
+  return a.rounds == b.rounds && a.swaps == b.swaps;
+}
+
 static bool packed_equal(size_t n, size_t m, const packed *a, const packed *b) {
   return memcmp(a->index, b->index, n * sizeof *a->index) == 0 &&
          memcmp(a->rank, b->rank, n * sizeof *a->rank) == 0 &&
-         memcmp(a->load, b->load, m * sizeof *a->load) == 0 && a->stats.rounds == b->stats.rounds &&
-         a->stats.swaps == b->stats.swaps;
+         memcmp(a->load, b->load, m * sizeof *a->load) == 0 && stats_equal(a->stats, b->stats);
 }
 
 static bool compare_packings(size_t n, size_t m, const double *weight, const char *refinement,
@@ -234,9 +237,10 @@ static void try_rebalance(unsigned long seed) {
   for (const mb_refinement_type *const *r = mb_refinements(); *r != NULL; r++) {
     mb_placement a = placement_alloc(&s);
     mb_placement b = placement_alloc(&s);
-    CHECK_OK(mb_rebalance(&s, load, *r, &options, &a));
-    CHECK_OK(mb_naive_rebalance(&s, load, (*r)->name, &options, &b));
-    bool same = placement_equal(&s, &a, &b);
+    mb_pack_stats stats[2];
+    CHECK_OK(production_rebalance(&s, load, (*r)->name, &options, &a, &stats[0]));
+    CHECK_OK(mb_naive_rebalance(&s, load, (*r)->name, &options, &b, &stats[1]));
+    bool same = placement_equal(&s, &a, &b) && stats_equal(stats[0], stats[1]);
     CU_ASSERT(same);
     if (!same) {
       (void)printf("\n    seed %lu: %s, L=%zu E=%zu P=%zu G=%zu N=%zu D=%zu (%s)\n", seed,

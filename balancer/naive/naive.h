@@ -48,12 +48,14 @@ MB_NODISCARD mb_status mb_naive_pack(size_t n_items, size_t n_packs, const doubl
 /**
  * mb_rebalance(), defined, one layer after the other on one thread.
  *
+ * @param stats or NULL: rounds and swaps of all packings together, of groups and of slots. Written
+ *              only on MB_OK.
  * @return MB_OK; MB_ERR_SHAPE; MB_ERR_PARAM for an unknown refinement; MB_ERR_MEMORY. Loads and
  *         options are taken as valid. On failure the contents of the placement are unspecified.
  */
 MB_NODISCARD mb_status mb_naive_rebalance(const mb_shape *shape, const double *load,
                                           const char *refinement, const mb_balance_options *options,
-                                          mb_placement *placement);
+                                          mb_placement *placement, mb_pack_stats *stats);
 
 #ifdef __cplusplus
 }

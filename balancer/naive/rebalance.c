@@ -18,6 +18,7 @@ typedef struct layer_work {
   int32_t *item, *replica;          /* [P/N] place in the list of each slot's expert; which copy */
   double *weight;                   /* [P/N] */
   int32_t *gpu, *rank;              /* [P/N] where each slot's item went */
+  mb_pack_stats stats;              /* of all packings so far */
 } layer_work;
 
 static bool work_init(layer_work *w, const mb_shape *shape) {
@@ -65,6 +66,17 @@ static void work_fini(layer_work *w) {
   free(w->rank);
 }
 
+static mb_status pack(layer_work *w, size_t n_items, size_t n_packs, const double *weight,
+                      int32_t *pack_index, int32_t *rank_in_pack) {
+  mb_pack_stats stats;
+
+  MB_TRY(mb_naive_pack(n_items, n_packs, weight, w->refinement, w->options, pack_index,
+                       rank_in_pack, NULL, &stats));
+  w->stats.rounds += stats.rounds;
+  w->stats.swaps += stats.swaps;
+  return MB_OK;
+}
+
 /* Step 1: groups onto nodes. */
 static mb_status pack_groups(layer_work *w, const double *load) {
   for (size_t g = 0; g < w->n_groups; g++) {
@@ -73,8 +85,7 @@ static mb_status pack_groups(layer_work *w, const double *load) {
       w->group_load[g] += load[e];
     }
   }
-  return mb_naive_pack(w->n_groups, w->n_nodes, w->group_load, w->refinement, w->options,
-                       w->group_node, w->group_rank, NULL, NULL);
+  return pack(w, w->n_groups, w->n_nodes, w->group_load, w->group_node, w->group_rank);
 }
 
 /* A node's experts: by the rank of their group in the node's pack, then by id. */
@@ -133,8 +144,7 @@ static mb_status pack_slots(layer_work *w) {
   for (size_t s = 0; s < w->node_slots; s++) {
     w->weight[s] = w->load[w->item[s]] / w->count[w->item[s]];
   }
-  return mb_naive_pack(w->node_slots, w->node_gpus, w->weight, w->refinement, w->options, w->gpu,
-                       w->rank, NULL, NULL);
+  return pack(w, w->node_slots, w->node_gpus, w->weight, w->gpu, w->rank);
 }
 
 static void write_node(const layer_work *w, size_t layer, size_t node, mb_placement *placement) {
@@ -173,7 +183,8 @@ static mb_status rebalance_layer(layer_work *w, size_t layer, const double *load
 }
 
 mb_status mb_naive_rebalance(const mb_shape *shape, const double *load, const char *refinement,
-                             const mb_balance_options *options, mb_placement *placement) {
+                             const mb_balance_options *options, mb_placement *placement,
+                             mb_pack_stats *stats) {
   const mb_balance_options defaults = MB_BALANCE_OPTIONS_DEFAULT;
   layer_work w = {.refinement = refinement, .options = options != NULL ? options : &defaults};
   mb_status status = MB_OK;
@@ -186,5 +197,8 @@ mb_status mb_naive_rebalance(const mb_shape *shape, const double *load, const ch
     status = rebalance_layer(&w, l, load + l * shape->n_experts, placement);
   }
   work_fini(&w);
+  if (status == MB_OK && stats != NULL) {
+    *stats = w.stats;
+  }
   return status;
 }
