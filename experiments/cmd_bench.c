@@ -19,7 +19,6 @@
 #include "experiments/figure_folder.h"
 #include "experiments/gnuplot.h"
 #include "experiments/interrupt.h"
-#include "experiments/wrap.h"
 #include "workloads/new_file.h"
 
 enum { PROBLEMS_MAX = 128, THREADS_MAX = 1024, REPETITIONS_MAX = 1000, KEY_TORCH = 256 };
@@ -50,18 +49,20 @@ static const char *name_of(list which, size_t i) {
   }
 }
 
-/* "a, b, c"; of the problems, each family where its first problem stands, too. */
-static void list_names(list which, FILE *stream) {
+/* "a, b, c"; problems stand by families, "family (a, b)", with `between` between these. */
+static void list_names(list which, const char *between, FILE *stream) {
   const mb_bench_problem *problem = mb_bench_problems();
-  const char *comma = "";
 
   for (size_t i = 0; name_of(which, i) != NULL; i++) {
-    (void)fprintf(stream, "%s%s", comma, name_of(which, i));
-    comma = ", ";
-  }
-  for (size_t i = 0; which == PROBLEMS && problem[i].name != NULL; i++) {
-    if (i == 0 || strcmp(problem[i].family, problem[i - 1].family) != 0) {
-      (void)fprintf(stream, "%s%s", i == 0 ? "; or a family of them: " : ", ", problem[i].family);
+    bool begins =
+        which == PROBLEMS && (i == 0 || strcmp(problem[i].family, problem[i - 1].family) != 0);
+    if (begins) {
+      (void)fprintf(stream, "%s%s (", i > 0 ? between : "", problem[i].family);
+    }
+    (void)fprintf(stream, "%s%s", i > 0 && !begins ? ", " : "", name_of(which, i));
+    if (which == PROBLEMS &&
+        (problem[i + 1].name == NULL || strcmp(problem[i].family, problem[i + 1].family) != 0)) {
+      (void)fputc(')', stream);
     }
   }
 }
@@ -72,7 +73,7 @@ static void refuse_name(list which, const char *what, const char *value, struct 
   FILE *stream = open_memstream(&names, &size);
 
   if (stream != NULL) {
-    list_names(which, stream);
+    list_names(which, ", ", stream);
     (void)fclose(stream);
   }
   argp_error(state, "there is no %s '%s'; there is %s", what, value,
@@ -215,7 +216,6 @@ static error_t parse(int key, char *value, struct argp_state *state) {
 
 /* The names stand below the options in --help. */
 static char *help_filter(int key, const char *text, void *input) {
-  static const char *const titles[] = {"Problems", "Implementations", "Strategies"};
   char *help = NULL;
   size_t size = 0;
 
@@ -224,18 +224,12 @@ static char *help_filter(int key, const char *text, void *input) {
   if (stream == NULL) {
     return (char *)text;
   }
-  for (size_t which = 0; which < 3; which++) {
-    char *names = NULL;
-    size_t length = 0;
-    FILE *line = open_memstream(&names, &length);
-    if (line != NULL) {
-      (void)fprintf(line, "%s: ", titles[which]);
-      list_names((list)which, line);
-      (void)fclose(line);
-      mb_wrap_print(stream, 0, 2, names);
-      free(names);
-    }
-  }
+  (void)fputs("Implementations: ", stream);
+  list_names(IMPLEMENTATIONS, "", stream);
+  (void)fputs("\nStrategies: ", stream);
+  list_names(STRATEGIES, "", stream);
+  (void)fputs("\nFamilies of problems, and the problems in them:\n  ", stream);
+  list_names(PROBLEMS, "\n  ", stream);
   (void)fclose(stream);
   return help;
 }
