@@ -5,6 +5,10 @@
 #include "balancer/pack.h"
 #include "balancer/param.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* Lines of a parameter table; the help is the same wherever a key is heeded. */
 #define MB_OPTION_MAX_ROUNDS                                                                \
   {                                                                                         \
@@ -30,5 +34,9 @@
 
 /** MB_OK, or MB_ERR_PARAM naming the option that is out of range. */
 MB_NODISCARD mb_status mb_balance_options_check(const mb_balance_options *options);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

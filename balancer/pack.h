@@ -23,7 +23,11 @@ typedef struct mb_balance_options {
   bool reference_quirks; /* experts without load: all extra replicas to the first, as DeepSeek's */
 } mb_balance_options;
 
+#ifdef __cplusplus
+#define MB_BALANCE_OPTIONS_DEFAULT (mb_balance_options{50, 1e-6, false})
+#else
 #define MB_BALANCE_OPTIONS_DEFAULT ((mb_balance_options){50, 1e-6, false})
+#endif
 
 /** A packing in the works, as a refinement sees it. Positions are in the sorted order. */
 typedef struct mb_packing {

@@ -69,8 +69,8 @@ mb_status mb_provenance_write(const mb_provenance *provenance, hid_t group) {
   MB_TRY(mb_attribute_put_text(group, "compiler", COMPILER));
   MB_TRY(mb_attribute_put_text(group, "cpu", cpu));
   MB_TRY(mb_attribute_put_int(group, "threads", omp_get_max_threads()));
-  MB_TRY(mb_attribute_put_text(group, "backend", "cpu"));
-  MB_TRY(mb_attribute_put_text(group, "gpu", "none"));
+  MB_TRY(mb_attribute_put_text(group, "backend", provenance->backend));
+  MB_TRY(mb_attribute_put_text(group, "gpu", provenance->gpu));
   MB_TRY(mb_attribute_put_text(group, "trace", provenance->trace));
   MB_TRY(mb_attribute_put_text(group, "trace_source", provenance->source));
   MB_TRY(mb_attribute_put_text(group, "load_xxh3", provenance->load_xxh3));

@@ -16,6 +16,8 @@ typedef struct mb_provenance {
   const char *load_xxh3;  /* digest of the loads that were replayed */
   const char *start_time; /* mb_provenance_time() */
   int64_t seed;
+  const char *backend; /* that made the plans */
+  const char *gpu;     /* its name, or "none" */
 } mb_provenance;
 
 /** Bytes of a time such as "2026-01-31T12:00:00Z", with its end. */

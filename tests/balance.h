@@ -12,6 +12,9 @@
 #include "balancer/pack.h"
 #include "balancer/placement.h"
 #include "balancer/rebalance.h"
+#ifdef MB_TEST_CUDA
+#include "cuda/rebalance.h"
+#endif
 #include "tests/test.h"
 
 /** One way to balance, refinements by name. */
@@ -46,10 +49,57 @@ static inline mb_status production_rebalance(const mb_shape *shape, const double
   return status;
 }
 
-/** What people use, and the twin that defines it; ended by an entry without a name. */
+#ifdef MB_TEST_CUDA
+static inline mb_status cuda_rebalance(const mb_shape *shape, const double *load,
+                                       const char *refinement, const mb_balance_options *options,
+                                       mb_placement *placement, mb_pack_stats *stats) {
+  void *rebalancer = NULL;
+
+  MB_TRY(mb_backend_cuda.create(shape, &rebalancer));
+  mb_status status = mb_backend_cuda.rebalance(rebalancer, load, mb_refinement_find(refinement),
+                                               options, placement, stats);
+  mb_backend_cuda.destroy(rebalancer);
+  return status;
+}
+
+/* A packing is the rebalance of one layer whose experts have a slot each. An item's slot says its
+   pack and rank, and by rank a pack's items stand in the sorted order. */
+static inline mb_status cuda_pack(size_t n_items, size_t n_packs, const double *weight,
+                                  const char *refinement, const mb_balance_options *options,
+                                  int32_t *pack_index, int32_t *rank_in_pack, double *pack_load,
+                                  mb_pack_stats *stats) {
+  const mb_shape shape = {.n_layers = 1,
+                          .n_experts = n_items,
+                          .n_slots = n_items,
+                          .n_groups = 1,
+                          .n_nodes = 1,
+                          .n_gpus = n_packs};
+  size_t k = n_items / n_packs;
+  int32_t *map = calloc(n_items, sizeof *map);
+  mb_placement placement = {.physical_to_logical_map = map};
+
+  if (map == NULL) {
+    return MB_FAIL(MB_ERR_MEMORY, "no memory for %zu items", n_items);
+  }
+  mb_status status = cuda_rebalance(&shape, weight, refinement, options, &placement, stats);
+  for (size_t s = 0; status == MB_OK && s < n_items; s++) {
+    pack_index[map[s]] = (int32_t)(s / k);
+    rank_in_pack[map[s]] = (int32_t)(s % k);
+    pack_load[s / k] = (s % k == 0 ? 0 : pack_load[s / k]) + weight[map[s]];
+  }
+  free(map);
+  return status;
+}
+#endif
+
+/** What people use, and the twin that defines it; in programs built for it, the GPU's. Ended by an
+ * entry without a name. */
 static const balancer balancers[] = {
     {"production", production_pack, production_rebalance},
     {"naive", mb_naive_pack, mb_naive_rebalance},
+#ifdef MB_TEST_CUDA
+    {"cuda", cuda_pack, cuda_rebalance},
+#endif
     {NULL, NULL, NULL},
 };
 
