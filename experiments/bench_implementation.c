@@ -5,6 +5,7 @@
 
 #include "balancer/naive/naive.h"
 #include "balancer/rebalance.h"
+#include "cuda/rebalance.h"
 
 /* --- the naive twin, which remembers nothing but the shape --- */
 
@@ -62,6 +63,7 @@ const mb_bench_implementation *mb_bench_implementations(void) {
       {"naive", "the twin that defines the result: all pairs, one thread", &naive, true},
       {"cpu-1", "the library on one thread", &one_thread, false},
       {"cpu", "the library on all threads, or --threads", &mb_backend_cpu, false},
+      {"cuda", "the library on a GPU, copies to it and from it included", &mb_backend_cuda, false},
       {.name = NULL}};
   return implementations;
 }

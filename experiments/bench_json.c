@@ -113,17 +113,17 @@ static json_t *result_object(const mb_bench_result *result) {
   return object;
 }
 
-mb_status mb_bench_json_write(const mb_bench_result *result, const char *path) {
+mb_status mb_bench_json_write(const mb_bench_result *result, const mb_new_file *file) {
   json_t *object = result_object(result);
 
   if (object == NULL) {
-    return MB_FAIL(MB_ERR_MEMORY, "no memory to write %s", path);
+    return MB_FAIL(MB_ERR_MEMORY, "no memory to write %s", file->name);
   }
   errno = 0;
-  int failure = json_dump_file(object, path, JSON_INDENT(2) | JSON_REAL_PRECISION(9));
+  int failure = json_dump_file(object, file->temporary, JSON_INDENT(2) | JSON_REAL_PRECISION(9));
   int why = errno;
   json_decref(object);
   return failure == 0 ? MB_OK
-                      : MB_FAIL(MB_ERR_IO, "%s: cannot be written: %s", path,
+                      : MB_FAIL(MB_ERR_IO, "%s: cannot be written: %s", file->name,
                                 why != 0 ? strerror(why) : "it is incomplete");
 }

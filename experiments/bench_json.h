@@ -26,8 +26,10 @@
 #define MB_EXPERIMENTS_BENCH_JSON_H
 
 #include "experiments/bench_result.h"
+#include "workloads/new_file.h"
 
-/** Writes the result into a file, whatever was in it. @return MB_OK; MB_ERR_IO; MB_ERR_MEMORY. */
-MB_NODISCARD mb_status mb_bench_json_write(const mb_bench_result *result, const char *path);
+/** Writes the result into an open file, for the caller to commit. @return MB_OK; MB_ERR_IO;
+ * MB_ERR_MEMORY. */
+MB_NODISCARD mb_status mb_bench_json_write(const mb_bench_result *result, const mb_new_file *file);
 
 #endif

@@ -4,6 +4,7 @@
 #include <omp.h>
 #include <stdio.h>
 
+#include "cuda/rebalance.h"
 #include "moebal_version.h"
 
 mb_bench_machine mb_bench_machine_find(void) {
@@ -17,6 +18,10 @@ mb_bench_machine mb_bench_machine_find(void) {
       .build = MB_BUILD,
   };
 
+  mb_cuda_device device;
+  if (mb_cuda_device_find(&device) == MB_OK) {
+    (void)snprintf(machine.gpu, sizeof machine.gpu, "%s", device.name);
+  }
   mb_provenance_cpu(machine.cpu, sizeof machine.cpu);
   (void)mb_provenance_time(machine.time);
   return machine;

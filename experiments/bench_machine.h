@@ -10,7 +10,7 @@ typedef struct mb_bench_machine {
   char cpu[256];
   size_t cores;    /* that this process may use */
   size_t threads;  /* of the implementation `cpu` */
-  char gpu[128];   /* "none" */
+  char gpu[256];   /* "none" */
   char torch[128]; /* version of torch; "" where it takes no part */
   const char *version, *git;
   const char *compiler;
@@ -18,7 +18,7 @@ typedef struct mb_bench_machine {
   char time[MB_TIME_SIZE];
 } mb_bench_machine;
 
-/** This machine, now; the GPU's and torch's names are left as "none" and "". */
+/** This machine, now; torch's version is left as "". */
 mb_bench_machine mb_bench_machine_find(void);
 
 #endif

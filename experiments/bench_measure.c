@@ -35,7 +35,8 @@ static mb_status add_backend(work *w, const mb_bench_implementation *implementat
                                 "%s: %s is left out, all pairs of %zu items are too many",
                                 w->problem->name, implementation->name, shape->n_slots);
   }
-  mb_status status = mb_bench_lane_init(&w->lanes[w->n_lanes], implementation->name, shape,
+  /* The backend's own name: a GPU that is emulated says so there. */
+  mb_status status = mb_bench_lane_init(&w->lanes[w->n_lanes], implementation->backend->name, shape,
                                         implementation->backend, NULL);
   if (status == MB_ERR_UNSUPPORTED && !w->plan->must_run) {
     char why[1024];

@@ -280,7 +280,7 @@ static mb_status measure_all(const bench_arguments *arguments, mb_bench_result *
 static mb_status write_outputs(const bench_arguments *arguments, const mb_bench_result *result,
                                outputs *out) {
   if (arguments->json != NULL) {
-    MB_TRY(mb_bench_json_write(result, out->json.temporary));
+    MB_TRY(mb_bench_json_write(result, &out->json));
     MB_TRY(mb_new_file_commit(&out->json));
   }
   if (arguments->figures != NULL) {
