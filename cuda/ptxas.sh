@@ -4,6 +4,10 @@
 set -eu
 cd "$(dirname "$0")/.."
 nvcc=${CUDACXX:-$(command -v nvcc || echo /usr/local/cuda/bin/nvcc)}
+if [ ! -x "$nvcc" ]; then
+  echo "there is no nvcc: put it on the PATH, or name it in CUDACXX" >&2
+  exit 1
+fi
 object=$(mktemp)
 trap 'rm -f "$object" "$object.log"' EXIT
 

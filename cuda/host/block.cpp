@@ -2,7 +2,6 @@
 #include "cuda/host/block.h"
 
 #include <cstdarg>
-#include <cstdlib>
 #include <deque>
 #include <utility>
 
@@ -26,8 +25,9 @@ char launched;
 char ended;
 char fenced;
 
-/* TSan's fibers of threads that have ended. It gives their numbers to new ones, and what two threads
- * of one number do is no race to it; so those of the blocks before are kept, as many as it bears. */
+/* TSan's fibers of threads that have ended. It gives their numbers to new ones, and what two
+ * threads of one number do is no race to it; so those of the blocks before are kept, as many as it
+ * bears. */
 constexpr size_t tsan_retired_max = 4096;
 std::deque<void *> tsan_retired;
 
@@ -78,7 +78,7 @@ cuda_thread *next_ready() {
   barrier_complete_if_all_came();
   warp_check_ended(self);
   switch_to(next_ready(), true);
-  abort();
+  __builtin_unreachable();
 }
 
 bool threads_prepare(size_t n) {
@@ -250,7 +250,7 @@ void block_fail(const char *format, ...) {
   va_end(arguments);
   block.failed = true;
   switch_to(nullptr, true);
-  abort();
+  __builtin_unreachable();
 }
 
 bool grid_run(const launch_shape &launch, const std::function<void()> &thread_body) {
