@@ -10,7 +10,7 @@
 #include "experiments/interrupt.h"
 #include "experiments/progress.h"
 
-enum { LANES_MAX = MB_BENCH_IMPLEMENTATIONS_MAX + 2, TORCH_REPETITIONS = 3 };
+enum { LANES_MAX = MB_BENCH_IMPLEMENTATIONS_MAX + 2 };
 
 /* Everything that the measurement of one problem needs. */
 typedef struct work {
@@ -149,9 +149,7 @@ static mb_status repeat(work *w, const mb_refinement_type *strategy, mb_bench_ro
   MB_TRY(mb_bench_loads(w->problem, w->plan->seed, repetition, w->load));
   for (size_t i = 0; i < w->n_lanes; i++) {
     MB_TRY(mb_interrupt_check());
-    if (repetition < rows[i].n) {
-      MB_TRY(measure(w, &w->lanes[i], strategy, &rows[i], repetition));
-    }
+    MB_TRY(measure(w, &w->lanes[i], strategy, &rows[i], repetition));
     if (!is_torch(&w->lanes[i])) {
       MB_TRY(check_placements(w, strategy, &w->lanes[i], when));
     }
@@ -164,9 +162,8 @@ static mb_status measure_strategy(work *w, const mb_refinement_type *strategy) {
   const size_t first = w->result->n_rows;
 
   for (size_t i = 0; i < w->n_lanes; i++) {
-    size_t n =
-        is_torch(&w->lanes[i]) && repetitions > TORCH_REPETITIONS ? TORCH_REPETITIONS : repetitions;
-    if (mb_bench_result_add(w->result, w->problem, strategy->name, w->lanes[i].name, n) == NULL) {
+    if (mb_bench_result_add(w->result, w->problem, strategy->name, w->lanes[i].name, repetitions) ==
+        NULL) {
       return MB_ERR_MEMORY;
     }
   }

@@ -18,7 +18,7 @@ typedef struct mb_bench_plan {
   size_t n_implementations, n_strategies;
   const mb_bench_implementation *implementations[MB_BENCH_IMPLEMENTATIONS_MAX];
   const mb_refinement_type *strategies[MB_BENCH_STRATEGIES_MAX];
-  size_t repetitions; /* >= 1; torch, which takes seconds, has three at most */
+  size_t repetitions; /* >= 1 */
   uint64_t seed;
   bool must_run;   /* an implementation that this machine lacks is an error, not a note */
   mb_torch *torch; /* or NULL: takes no part */

@@ -15,7 +15,8 @@ void mb_bench_print_head(const mb_bench_result *result) {
   (void)printf("moebal    %s (%s), %s, %s\n", machine->version, machine->git, machine->compiler,
                machine->build);
   if (machine->torch[0] != '\0') {
-    (void)printf("torch     %s, one thread, timed in float32\n", machine->torch);
+    (void)printf("torch     %s, one thread, timed in float32; in float64 it has to place alike\n",
+                 machine->torch);
   }
   (void)printf("loads     lognormal, sigma 1, seed %llu, %zu repetitions\n\n",
                (unsigned long long)result->seed, result->repetitions);

@@ -68,11 +68,7 @@ static const mb_bench_row *find_row(const mb_bench_result *result, size_t first,
 }
 
 static double ratio_to(const mb_bench_row *other, const mb_bench_row *row, double *scratch) {
-  if (other == NULL) {
-    return NAN;
-  }
-  size_t both = other->n < row->n ? other->n : row->n;
-  return mb_ratio_median(both, other->seconds, row->seconds, scratch);
+  return other != NULL ? mb_ratio_median(row->n, other->seconds, row->seconds, scratch) : NAN;
 }
 
 mb_status mb_bench_result_summarize(mb_bench_result *result, size_t first) {

@@ -24,8 +24,8 @@ typedef struct mb_bench_row {
   double *rounds, *swaps;  /* of all packings of all layers together */
   double *imbalance;       /* as mb_bench_objective() */
   double *mean_square;
-  /* Filled by mb_bench_result_summarize(). Ratios: the other's seconds / these, the median of the
-     repetitions that both have. */
+  /* Filled by mb_bench_result_summarize(). Ratios: the other's seconds / these, the median of
+     the repetitions. */
   mb_spread seconds_spread, round_spread, further_spread;
   double imbalance_median, mean_square_median, rounds_median, swaps_median;
   double ratio_to_naive, ratio_to_torch;
@@ -59,7 +59,8 @@ mb_bench_row *mb_bench_result_add(mb_bench_result *result, const mb_bench_proble
 MB_NODISCARD mb_status mb_bench_result_note(mb_bench_result *result, const char *format, ...)
     MB_PRINTF(2, 3);
 
-/** Medians, spreads and ratios of the rows from `first` on, which are of one problem and strategy.
+/** Medians, spreads and ratios of the rows from `first` on, which are of one problem and strategy,
+ * of as many repetitions each.
  * @return MB_OK; MB_ERR_MEMORY. */
 MB_NODISCARD mb_status mb_bench_result_summarize(mb_bench_result *result, size_t first);
 

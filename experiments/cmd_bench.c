@@ -335,7 +335,7 @@ static int run_bench(int argc, char **argv) {
       {"json", 'j', "FILE", 0, "write everything that was measured, as JSON", 0},
       {"plot", 'P', "DIR", 0, "draw time against n, and balance against time", 0},
       {"with-torch", KEY_TORCH, NULL, 0,
-       "compare with the same rebalance in PyTorch, run by MOEBAL_PYTHON or python3", 0},
+       "compare with the same rebalance in PyTorch, by MOEBAL_PYTHON or python3; takes minutes", 0},
       {0}};
   static const struct argp argp = {
       .options = options,

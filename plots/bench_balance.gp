@@ -23,25 +23,25 @@ do for [i = 1 : n] {
 
 # Log of what is above 1, perfect balance: problems differ by more than strategies do.
 above(y) = y > 1 ? y - 1 : NaN
-set logscale xy
-set xrange [least / 1.6 : most * 1.6]
-set yrange [(bottom - 1) / 1.7 : (top - 1) * 1.5]
-set format x "10^{%L}"
-set xtics enhanced
-set label 1 "time of a rebalance (ms)" center at graph 0.5, screen down(tall - 0.08)
-set label 2 "max / mean GPU load, less 1" center rotate at screen across(0.11), graph 0.5
 
-# The name of a problem stands above its first point of the leftmost implementation.
-label_x = 0; label_y = 0; problem_name = ""
+# A problem's name stands as high as its least balanced point.
 do for [p = 1 : n_problems] {
-  label_x = 1e30; label_y = 0
+  label_y = 0; problem_name = ""
   do for [i = 1 : n] {
-    stats table skip 1 using (column(1) == p && ms(column(median(i))) < label_x ? (label_x = ms(column(median(i)))) : 0, \
-                              column(1) == p && above(column(balance(i))) > label_y ? (label_y = above(column(balance(i)))) : 0) nooutput
+    stats table skip 1 using (column(1) == p && above(column(balance(i))) > label_y ? (label_y = above(column(balance(i)))) : 0) nooutput
   }
   stats table skip 1 using (column(1) == p ? (problem_name = strcol(2), 0) : 0) nooutput
-  set label 100 + p problem_name at label_x, label_y left offset 0,0.6 font font(small) textcolor rgb "#404040"
+  set label 100 + p problem_name at graph 0.02, first label_y left font font(small)
 }
+
+set logscale xy
+set rmargin at screen across(width - 0.2)
+# The names of the problems take the left of the plot.
+set xrange [least / (most / least) ** 0.5 : most * 1.6]
+set yrange [(bottom - 1) / 1.7 : (top - 1) * 1.5]
+set format "%g"
+set label 1 "time of a rebalance (ms)" center at graph 0.5, screen down(tall - 0.08)
+set label 2 "max / mean GPU load, less 1" center rotate at screen across(0.11), graph 0.5
 
 plot for [i = 1 : n] for [p = 1 : n_problems] table skip 1 \
        using (of(p, ms(column(median(i) + 1)))):(above(column(balance(i)))):(ms(column(median(i) + 2)) - ms(column(median(i) + 1))):(0) \
