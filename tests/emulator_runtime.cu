@@ -30,8 +30,8 @@ __global__ void store(int *place, int value) {
 __global__ void fail_on_purpose(int *place) {
   if (threadIdx.x == 0) {
     __syncwarp(2);
+    *place = 1;
   }
-  *place = 1;
 }
 
 __global__ void shuffle_kind(int kind, int argument, int width, int *results) {
@@ -74,6 +74,21 @@ __global__ void note_order(int *first, int *second, int *n_first, int *n_second)
   first[atomicAdd(n_first, 1)] = thread;
   __syncthreads();
   second[atomicAdd(n_second, 1)] = thread;
+}
+
+/* One block of 64; half of the second warp ends before the first barrier, half after it. */
+__global__ void end_early(int *n_left) {
+  if (threadIdx.x >= 32 && threadIdx.x % 2 == 0) {
+    return;
+  }
+  int n = __syncthreads_count(1);
+  if (threadIdx.x >= 32) {
+    return;
+  }
+  int late = __syncthreads_count(1);
+  if (threadIdx.x == 0) {
+    *n_left = 100 * n + late;
+  }
 }
 
 struct atomic_cells {
@@ -204,6 +219,18 @@ const char *check_broken_device(void) {
   EXPECT_OK(cudaMalloc(&place, sizeof *place));
   EXPECT_OK(LAUNCH(store, dim3(1), dim3(32), 0, nullptr, place, 3));
   EXPECT_OK(cudaFree(place));
+  return nullptr;
+}
+
+const char *check_early_ends(void) {
+  int *device = nullptr;
+  int n_left = 0;
+
+  EXPECT_OK(cudaMalloc(&device, sizeof *device));
+  EXPECT_OK(LAUNCH(end_early, dim3(1), dim3(64), 0, nullptr, device));
+  EXPECT_OK(cudaMemcpy(&n_left, device, sizeof n_left, cudaMemcpyDeviceToHost));
+  EXPECT(n_left == 100 * 48 + 32);
+  EXPECT_OK(cudaFree(device));
   return nullptr;
 }
 

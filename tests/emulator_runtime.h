@@ -12,6 +12,7 @@ const char *check_device_there(void);
 const char *check_device_missing(int error, int has_driver);
 const char *check_memory(void);
 const char *check_broken_device(void);
+const char *check_early_ends(void);
 const char *check_events(void);
 const char *check_captures(void);
 const char *check_handles(void);

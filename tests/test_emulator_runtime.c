@@ -26,6 +26,7 @@ static void test_answers(void) {
   CHECK_HOLDS(check_device_there());
   CHECK_HOLDS(check_memory());
   CHECK_HOLDS(check_broken_device());
+  CHECK_HOLDS(check_early_ends());
   CHECK_HOLDS(check_events());
   CHECK_HOLDS(check_captures());
   CHECK_HOLDS(check_handles());
