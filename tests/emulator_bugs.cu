@@ -93,6 +93,22 @@ __global__ void missing_barrier(int *results, bool fixed) {
   results[thread] = thread > 0 ? line[thread - 1] + 1 : 0;
 }
 
+__global__ void overwritten_too_soon(int *results, bool fixed) {
+  GPU_SHARED_ARRAY(int, line, n_results);
+  int thread = (int)threadIdx.x;
+  int next = thread + 1;
+
+  line[thread] = thread;
+  __syncthreads();
+  int seen = next < n_results ? line[next] : next;
+  if (fixed) {
+    __syncthreads();
+  }
+  line[thread] = -1;
+  __syncthreads();
+  results[thread] = line[0] + seen;
+}
+
 __global__ void missing_syncwarp(int *results, bool fixed) {
   GPU_SHARED_ARRAY(int, line, n_results);
   int thread = (int)threadIdx.x;
@@ -380,6 +396,7 @@ const struct {
     BUG(barrier_against_warp),
     {"too_much_shared", run_too_much_shared},
     BUG(missing_barrier),
+    BUG(overwritten_too_soon),
     BUG(missing_syncwarp),
     {"race_between_blocks", run_race_between_blocks},
     {"missing_fence", run_missing_fence},
