@@ -15,7 +15,7 @@
 static const mb_param l2_params[] = {
     MB_OPTION_MAX_ROUNDS, MB_OPTION_MIN_GAIN("tokens^2"), MB_OPTION_REFERENCE_QUIRKS, {0}};
 
-static double l2_gain(double d, double delta) {
+static inline double l2_gain(double d, double delta) {
   return 2 * d * (delta - d);
 }
 
@@ -28,13 +28,64 @@ typedef struct search {
   double *turn;       /* [m] when the pack has last changed */
   double *bound;      /* [m] no swap of the row gains more, but for rounding */
   double *open;       /* [m] bound of a row that this round has yet to search, or -1 */
-  double *pair_bound; /* [m] the same of each pair of one row */
+  double *pair_bound; /* [stride] the same of each pair of one row */
   mb_swap *best;      /* [m] the row's best swap, where that is known */
   size_t *partner;    /* [m] its b */
 } search;
 
-/* Finds the row's best swap, if it may be better than `best`. */
-static void search_row(search *s, size_t a, mb_swap *best) {
+/* Pairs that are in rows of packs changed later than a gain nothing in a's. */
+static void keep_row(search *s, size_t a, size_t from, size_t to) {
+  for (size_t b = from; b < to; b++) {
+    s->pair_bound[b] = s->turn[b] < s->turn[a] ? s->pair_bound[b] : 0;
+  }
+}
+
+static bool is_preferred(mb_swap a, mb_swap b) {
+  return mb_swap_found(a) && (!mb_swap_found(b) || mb_swap_better(a, b));
+}
+
+/* Small packs: all gains of the row, but where no bound comes up to the best. */
+MB_SIMD_CLONES static void search_row_wide(search *s, size_t a, mb_swap *best) {
+  const size_t m = s->lists.n_packs;
+  const double *load = s->packing->pack_load;
+  double *bound = s->pair_bound;
+  double floor = mb_swap_floor(best->gain);
+
+  if (m > MB_SWAP_LANES) { /* else they would spare nothing */
+    mb_swap_bounds(&s->lists, load, a, bound, l2_gain);
+    keep_row(s, a, 0, m);
+  } else {
+    bound[0] = INFINITY;
+  }
+  for (size_t b = 0; b < m; b += MB_SWAP_LANES) {
+    const size_t end = b + MB_SWAP_LANES < m ? b + MB_SWAP_LANES : m;
+    double most = bound[b];
+    for (size_t x = b + 1; x < end; x++) {
+      most = bound[x] > most ? bound[x] : most;
+    }
+    if (most >= floor) {
+      mb_swap_gains(&s->lists, load, a, b, bound + b, l2_gain);
+      keep_row(s, a, b, end);
+    }
+  }
+  const size_t first = mb_argmax(bound, m);
+  const double gain = bound[first];
+  s->bound[a] = gain;
+  if (gain <= s->min_gain || gain < best->gain) {
+    return;
+  }
+  for (size_t b = first; b < m; b++) {
+    if (bound[b] == gain) {
+      mb_swap swap = mb_swap_of_gain(&s->lists, load, a, b, gain, l2_gain);
+      s->partner[a] = is_preferred(swap, s->best[a]) ? b : s->partner[a];
+      s->best[a] = is_preferred(swap, s->best[a]) ? swap : s->best[a];
+    }
+  }
+  *best = is_preferred(s->best[a], *best) ? s->best[a] : *best;
+}
+
+/* Large packs: the pairs whose bounds come up to the best, most promising first. */
+static void search_row_deep(search *s, size_t a, mb_swap *best) {
   const size_t m = s->lists.n_packs;
   const double *load = s->packing->pack_load;
   double *bound = s->pair_bound;
@@ -43,9 +94,7 @@ static void search_row(search *s, size_t a, mb_swap *best) {
   double most = 0;
 
   mb_swap_bounds(&s->lists, load, a, bound, l2_gain);
-  for (size_t b = 0; b < m; b++) {
-    bound[b] = s->turn[b] < s->turn[a] ? bound[b] : 0;
-  }
+  keep_row(s, a, 0, m);
   size_t b = mb_argmax(bound, m);
   for (; bound[b] >= floor; b = mb_argmax(bound, m)) {
     const mb_swap before = found;
@@ -58,11 +107,9 @@ static void search_row(search *s, size_t a, mb_swap *best) {
     bound[b] = -1;
   }
   s->bound[a] = bound[b] > most ? bound[b] : most;
-  s->best[a] = found;
-  if (bound[b] >= mb_swap_floor(found.gain)) {
-    s->best[a].i = s->best[a].j = 0;
-  } else if (mb_swap_found(found) && (!mb_swap_found(*best) || mb_swap_better(found, *best))) {
-    *best = found;
+  if (mb_swap_found(found) && bound[b] < mb_swap_floor(found.gain)) {
+    s->best[a] = found;
+    *best = is_preferred(found, *best) ? found : *best;
   }
 }
 
@@ -74,12 +121,16 @@ static mb_swap find_swap(search *s) {
     s->open[a] = s->bound[a];
     if (mb_swap_found(s->best[a])) {
       s->open[a] = -1;
-      best = !mb_swap_found(best) || mb_swap_better(s->best[a], best) ? s->best[a] : best;
+      best = is_preferred(s->best[a], best) ? s->best[a] : best;
     }
   }
   for (size_t a = mb_argmax(s->open, m); s->open[a] >= mb_swap_floor(best.gain);
        a = mb_argmax(s->open, m)) {
-    search_row(s, a, &best);
+    if (s->lists.pack_size <= MB_SWAP_SIZE_WIDE) {
+      search_row_wide(s, a, &best);
+    } else {
+      search_row_deep(s, a, &best);
+    }
     s->open[a] = -1;
   }
   return best;
@@ -127,13 +178,13 @@ static void forget_packs(search *s, size_t a, size_t b) {
 
 static size_t l2_scratch_size(size_t n_items, size_t n_packs) {
   return n_packs * (4 * sizeof(double) + sizeof(mb_swap) + sizeof(size_t)) +
-         mb_swap_lists_size(n_items, n_packs);
+         MB_SWAP_LANES * sizeof(double) + mb_swap_lists_size(n_items, n_packs);
 }
 
 static void search_init(search *s, mb_packing *packing, double min_gain, void *scratch) {
   const size_t m = packing->n_packs;
   double *real = scratch;
-  mb_swap *swaps = (mb_swap *)(real + 4 * m);
+  mb_swap *swaps = (mb_swap *)(real + 4 * m + MB_SWAP_LANES);
   size_t *sizes = (size_t *)(swaps + m);
 
   *s = (search){.packing = packing,
@@ -149,6 +200,11 @@ static void search_init(search *s, mb_packing *packing, double min_gain, void *s
    */
   for (size_t a = m; a-- > 0;) {
     forget_row(s, a);
+  }
+  for (size_t a = 0; a < m; a++) {
+    mb_swap_bounds(&s->lists, packing->pack_load, a, s->pair_bound, l2_gain);
+    keep_row(s, a, 0, m);
+    s->bound[a] = s->pair_bound[mb_argmax(s->pair_bound, m)];
   }
 }
 

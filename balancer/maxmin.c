@@ -30,13 +30,14 @@ static size_t find_heaviest(size_t n_packs, const double *pack_load) {
   return heaviest;
 }
 
-static mb_swap find_swap(const mb_swap_lists *lists, const double *pack_load, double min_gain) {
+static mb_swap find_swap(const mb_swap_lists *lists, const double *pack_load, double min_gain,
+                         double *bound) {
   const size_t heaviest = find_heaviest(lists->n_packs, pack_load);
   mb_swap best = {min_gain, 0, 0};
 
-  mb_swap_bounds(lists, pack_load, heaviest, lists->bound, maxmin_gain);
+  mb_swap_bounds(lists, pack_load, heaviest, bound, maxmin_gain);
   for (size_t pack = 0; pack < lists->n_packs; pack++) {
-    if (lists->bound[pack] >= mb_swap_floor(best.gain)) {
+    if (bound[pack] >= mb_swap_floor(best.gain)) {
       (void)mb_swap_search(lists, pack_load, heaviest, pack, min_gain, &best, maxmin_gain);
     }
   }
@@ -73,14 +74,20 @@ static bool make_swap(mb_swap_lists *lists, mb_packing *packing, mb_swap swap, b
   return true;
 }
 
+static size_t maxmin_scratch_size(size_t n_items, size_t n_packs) {
+  return n_packs * sizeof(double) + mb_swap_lists_size(n_items, n_packs);
+}
+
 static void maxmin_refine(mb_packing *packing, const mb_balance_options *options, void *scratch) {
   bool unlimited = options->max_rounds == MB_ROUNDS_UNLIMITED;
   mb_swap_lists lists;
 
-  mb_swap_lists_init(&lists, packing, scratch);
+  double *bound = scratch;
+
+  mb_swap_lists_init(&lists, packing, bound + packing->n_packs);
   while (packing->rounds < options->max_rounds) {
     packing->rounds++;
-    mb_swap swap = find_swap(&lists, packing->pack_load, options->min_gain);
+    mb_swap swap = find_swap(&lists, packing->pack_load, options->min_gain, bound);
     if (!mb_swap_found(swap) || !make_swap(&lists, packing, swap, unlimited)) {
       return;
     }
@@ -91,6 +98,6 @@ const mb_refinement_type mb_refinement_maxmin = {
     .name = "maxmin",
     .summary = "LPT, then swaps that relieve the heaviest GPU the most",
     .params = maxmin_params,
-    .scratch_size = mb_swap_lists_size,
+    .scratch_size = maxmin_scratch_size,
     .refine = maxmin_refine,
 };

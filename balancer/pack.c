@@ -13,7 +13,7 @@
 static const double WEIGHT_SUM_MAX = 1152921504606846976.0; /* 2^60 */
 
 /* A key's bytes, sorted by one at a time. Up to so many items insertion sort is the faster. */
-enum { DIGITS = 8, DIGIT_VALUES = 256, INSERTION_MAX = 80 };
+enum { DIGITS = 8, DIGIT_VALUES = 256, INSERTION_MAX = 64 };
 
 mb_status mb_balance_options_check(const mb_balance_options *options) {
   if (options->max_rounds < 0) {

@@ -19,6 +19,9 @@ static void list_distinct(mb_swap_lists *lists, const double *weight, size_t pac
       n++;
     }
   }
+  for (size_t x = 0; x < lists->pack_size && lists->pack_size <= MB_SWAP_SIZE_WIDE; x++) {
+    lists->across[x * lists->stride + pack] = x < n ? distinct[x] : INFINITY;
+  }
   lists->n_distinct[pack] = (int32_t)n;
   lists->heaviest[pack] = distinct[0];
   lists->second[pack] = n > 1 ? distinct[1] : -INFINITY;
@@ -38,15 +41,26 @@ static void list_members(mb_swap_lists *lists, const mb_packing *packing) {
   }
 }
 
+static size_t stride_of(size_t n_packs) {
+  return (n_packs + MB_SWAP_LANES - 1) / MB_SWAP_LANES * MB_SWAP_LANES;
+}
+
+static size_t across_size(size_t n_items, size_t n_packs) {
+  const size_t k = n_items / n_packs;
+
+  return k <= MB_SWAP_SIZE_WIDE ? (k + 1) / 2 * 2 * stride_of(n_packs) : 0;
+}
+
 size_t mb_swap_lists_size(size_t n_items, size_t n_packs) {
-  return (n_items + 4 * n_packs) * sizeof(double) + (2 * n_items + n_packs) * sizeof(int32_t);
+  return (n_items + 3 * n_packs + across_size(n_items, n_packs)) * sizeof(double) +
+         (2 * n_items + n_packs) * sizeof(int32_t);
 }
 
 void mb_swap_lists_init(mb_swap_lists *lists, const mb_packing *packing, void *memory) {
   size_t n = packing->n_items;
   size_t m = packing->n_packs;
   double *real = memory;
-  int32_t *integer = (int32_t *)(real + n + 4 * m);
+  int32_t *integer = (int32_t *)(real + n + 3 * m + across_size(n, m));
 
   *lists = (mb_swap_lists){.n_packs = m,
                            .pack_size = n / m,
@@ -54,10 +68,14 @@ void mb_swap_lists_init(mb_swap_lists *lists, const mb_packing *packing, void *m
                            .heaviest = real + n,
                            .second = real + n + m,
                            .lightest = real + n + 2 * m,
-                           .bound = real + n + 3 * m,
+                           .across = real + n + 3 * m,
+                           .stride = stride_of(m),
                            .member = integer,
                            .first = integer + n,
                            .n_distinct = integer + 2 * n};
+  for (size_t x = 0; x < across_size(n, m); x++) {
+    lists->across[x] = INFINITY;
+  }
   list_members(lists, packing);
 }
 

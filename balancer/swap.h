@@ -29,11 +29,16 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "balancer/pack.h"
+#include "balancer/simd.h"
 
 /** What a swap gains; the order of its operations decides ties, and so is part of the result. */
 typedef double (*mb_swap_gain)(double d, double delta);
+
+/** Packs that are looked at side by side, and the size up to which they are. */
+enum { MB_SWAP_LANES = 8, MB_SWAP_SIZE_WIDE = 16 };
 
 /** Items i < j by position; one that is not there has the gain that has to be exceeded, i = j. */
 typedef struct mb_swap {
@@ -48,7 +53,9 @@ typedef struct mb_swap_lists {
   double *heaviest;    /* [m] the first of them */
   double *second;      /* [m] the next, or -INFINITY */
   double *lightest;    /* [m] the last */
-  double *bound;       /* [m] scratch of a caller */
+  double *across;      /* [k or k+1,stride] the same weights across packs, INFINITY where there is
+                          none; an even number of rows, and none for large packs */
+  size_t stride;       /* m, rounded up to MB_SWAP_LANES */
   int32_t *member;     /* [m,k] positions of a pack's items, ascending */
   int32_t *first;      /* [m,k] the first position of each weight */
   int32_t *n_distinct; /* [m] how many weights there are */
@@ -128,6 +135,45 @@ static inline void mb_swap_bounds(const mb_swap_lists *lists, const double *pack
   }
 }
 
+/**
+ * most[lane]: the largest gain between packs a and b + lane; a's load must be the larger, or
+ * gain(-d, -delta) the same. All pairs of items are looked at, packs side by side: O(k^2), and the
+ * fastest for packs of up to MB_SWAP_SIZE_WIDE items, for which alone it works. Inline, so that
+ * `gain` is too.
+ */
+static inline void mb_swap_gains(const mb_swap_lists *lists, const double *pack_load, size_t a,
+                                 size_t b, double most[restrict MB_SWAP_LANES], mb_swap_gain gain) {
+  const double *w = lists->weight + a * lists->pack_size;
+  const size_t n = (size_t)lists->n_distinct[a];
+  const size_t n_lanes = lists->n_packs - b < MB_SWAP_LANES ? lists->n_packs - b : MB_SWAP_LANES;
+  double delta[MB_SWAP_LANES] = {0};
+  double even[MB_SWAP_LANES]; /* of every other item of the packs, so that neither waits for the */
+  double odd[MB_SWAP_LANES];  /* other */
+
+  memcpy(delta, pack_load + b, n_lanes * sizeof *delta);
+  MB_SIMD_LOOP
+  for (size_t lane = 0; lane < MB_SWAP_LANES; lane++) {
+    delta[lane] = pack_load[a] - delta[lane];
+    even[lane] = odd[lane] = 0;
+  }
+  for (size_t j = 0; j < lists->pack_size; j += 2) {
+    const double *across = lists->across + j * lists->stride + b;
+    for (size_t i = 0; i < n; i++) {
+      MB_SIMD_LOOP
+      for (size_t lane = 0; lane < MB_SWAP_LANES; lane++) {
+        double g = gain(w[i] - across[lane], delta[lane]);
+        double h = gain(w[i] - across[lists->stride + lane], delta[lane]);
+        even[lane] = g > even[lane] ? g : even[lane];
+        odd[lane] = h > odd[lane] ? h : odd[lane];
+      }
+    }
+  }
+  MB_SIMD_LOOP
+  for (size_t lane = 0; lane < MB_SWAP_LANES; lane++) {
+    most[lane] = even[lane] > odd[lane] ? even[lane] : odd[lane];
+  }
+}
+
 /** The items of two packs whose swaps are looked at. */
 typedef struct mb_swap_pair {
   double delta;
@@ -149,6 +195,21 @@ static inline mb_swap_pair mb_swap_pair_of(const mb_swap_lists *lists, const dou
                         .j_of = lists->first + light * k,
                         .n_i = (size_t)lists->n_distinct[heavy],
                         .n_j = (size_t)lists->n_distinct[light]};
+}
+
+/** The first swap of packs a and b that gains just so much. O(k^2). */
+static inline mb_swap mb_swap_of_gain(const mb_swap_lists *lists, const double *pack_load, size_t a,
+                                      size_t b, double wanted, mb_swap_gain gain) {
+  const mb_swap_pair p = mb_swap_pair_of(lists, pack_load, a, b);
+
+  for (size_t i = 0; i < p.n_i; i++) {
+    for (size_t j = 0; j < p.n_j; j++) {
+      if (gain(p.w_i[i] - p.w_j[j], p.delta) == wanted) {
+        return (mb_swap){wanted, p.i_of[i], p.j_of[j]};
+      }
+    }
+  }
+  return (mb_swap){wanted, 0, 0};
 }
 
 /** From items x and y on, by one item of one of the packs at a time, for as long as the gain comes

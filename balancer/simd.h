@@ -1,0 +1,24 @@
+/* balancer/simd.h - internal: how a compiler is asked for wide instructions; other compilers build
+ * the same without. What comes out is the same to the bit: doubles are only compared and combined
+ * lane by lane.
+ */
+#ifndef MB_BALANCER_SIMD_H
+#define MB_BALANCER_SIMD_H
+
+/* Before a function: built for several instruction sets, of which the program picks the widest that
+   the machine has. The choice is made before sanitizers are ready for it, so not with them. */
+#if defined(__GNUC__) && !defined(__clang__) && defined(__x86_64__) && defined(__gnu_linux__) && \
+    !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#define MB_SIMD_CLONES __attribute__((target_clones("default", "avx2", "avx512f")))
+#else
+#define MB_SIMD_CLONES
+#endif
+
+/* Before a loop over lanes, which gcc would rather unroll than make instructions of. */
+#if defined(__GNUC__) && !defined(__clang__)
+#define MB_SIMD_LOOP _Pragma("GCC unroll 1")
+#else
+#define MB_SIMD_LOOP
+#endif
+
+#endif
