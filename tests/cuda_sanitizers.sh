@@ -1,6 +1,7 @@
 #!/bin/sh
 # The kernels in the emulator under clang's ThreadSanitizer, as a race checker, and MemorySanitizer.
-# What each must catch is said in tests/test_emulator_bugs.c.
+# What each must catch is said in tests/test_emulator_bugs.c. Without the descending order: neither
+# needs an order to go wrong.
 set -eu
 root=$(cd "$(dirname "$0")/.." && pwd)
 . "$root/experiments/packages.sh"
