@@ -61,6 +61,9 @@ typedef struct mb_swap_lists {
   int32_t *n_distinct; /* [m] how many weights there are */
 } mb_swap_lists;
 
+/** The packs rounded up to lanes. */
+size_t mb_swap_stride(size_t n_packs);
+
 /** Bytes that the lists of so many items and packs take. */
 size_t mb_swap_lists_size(size_t n_items, size_t n_packs);
 
