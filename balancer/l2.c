@@ -3,8 +3,13 @@
  *   over all i, j in different packs A, B:  gain = 2 d ((S_A - S_B) - d),  d = w_i - w_j
  *
  * The best swap is made while it gains more than min_gain, at most max_rounds times.
- * Complexity: the first round O(m n), every other O(n), and O(m^2) at worst: a table keeps the best
- * swap of every pair of packs, and only the pairs of the two changed packs are searched again.
+ * The pairs of packs are in rows: a pair is in the row of whichever pack has changed last. A swap
+ * makes two rows anew, and no other row's best grows by it; so of the others a round searches only
+ * those that have lost their best and whose bound, the best that they had, comes up to the best of
+ * all. Within a row only those pairs are searched whose own bounds do (balancer/swap.h).
+ *
+ * Complexity: a round searches some 3 to 10 rows, O(n) each at worst; the first bounds all m^2 / 2
+ * pairs as well. Memory O(n), and for packs of up to 16 items m^2 bounds, of 8 MB at most.
  */
 #include <math.h>
 
@@ -14,6 +19,9 @@
 
 static const mb_param l2_params[] = {
     MB_OPTION_MAX_ROUNDS, MB_OPTION_MIN_GAIN("tokens^2"), MB_OPTION_REFERENCE_QUIRKS, {0}};
+
+/* So many packs' rows are kept from round to round, in 8 MB; those of more are bounded anew. */
+enum { KEPT_PACKS_MAX = 1024 };
 
 static inline double l2_gain(double d, double delta) {
   return 2 * d * (delta - d);
@@ -28,15 +36,16 @@ typedef struct search {
   double *turn;       /* [m] when the pack has last changed */
   double *bound;      /* [m] no swap of the row gains more, but for rounding */
   double *open;       /* [m] bound of a row that this round has yet to search, or -1 */
-  double *pair_bound; /* [stride] the same of each pair of one row */
+  double *pair_bound; /* [m,stride] the same of each pair; or [stride], of one row at a time */
+  size_t row_stride;  /* of pair_bound: stride, or 0 */
   mb_swap *best;      /* [m] the row's best swap, where that is known */
-  size_t *partner;    /* [m] its b */
+  int32_t *partner;   /* [m] its b */
 } search;
 
 /* Pairs that are in rows of packs changed later than a gain nothing in a's. */
-static void keep_row(search *s, size_t a, size_t from, size_t to) {
+static inline void keep_row(const search *s, size_t a, double *bound, size_t from, size_t to) {
   for (size_t b = from; b < to; b++) {
-    s->pair_bound[b] = s->turn[b] < s->turn[a] ? s->pair_bound[b] : 0;
+    bound[b] = s->turn[b] < s->turn[a] ? bound[b] : 0;
   }
 }
 
@@ -48,15 +57,13 @@ static bool is_preferred(mb_swap a, mb_swap b) {
 MB_SIMD_CLONES static void search_row_wide(search *s, size_t a, mb_swap *best) {
   const size_t m = s->lists.n_packs;
   const double *load = s->packing->pack_load;
-  double *bound = s->pair_bound;
-  double floor = mb_swap_floor(best->gain);
+  double *bound = s->pair_bound + a * s->row_stride;
+  const double floor = mb_swap_floor(best->gain);
 
-  if (m > MB_SWAP_LANES) { /* else they would spare nothing */
+  if (s->bound[a] == INFINITY || s->row_stride == 0) { /* nothing is kept of an earlier search */
     mb_swap_bounds(&s->lists, load, a, bound, l2_gain);
-    keep_row(s, a, 0, m);
-  } else {
-    bound[0] = INFINITY;
   }
+  keep_row(s, a, bound, 0, m);
   for (size_t b = 0; b < m; b += MB_SWAP_LANES) {
     const size_t end = b + MB_SWAP_LANES < m ? b + MB_SWAP_LANES : m;
     double most = bound[b];
@@ -65,7 +72,7 @@ MB_SIMD_CLONES static void search_row_wide(search *s, size_t a, mb_swap *best) {
     }
     if (most >= floor) {
       mb_swap_gains(&s->lists, load, a, b, bound + b, l2_gain);
-      keep_row(s, a, b, end);
+      keep_row(s, a, bound, b, end);
     }
   }
   const size_t first = mb_argmax(bound, m);
@@ -77,7 +84,7 @@ MB_SIMD_CLONES static void search_row_wide(search *s, size_t a, mb_swap *best) {
   for (size_t b = first; b < m; b++) {
     if (bound[b] == gain) {
       mb_swap swap = mb_swap_of_gain(&s->lists, load, a, b, gain, l2_gain);
-      s->partner[a] = is_preferred(swap, s->best[a]) ? b : s->partner[a];
+      s->partner[a] = is_preferred(swap, s->best[a]) ? (int32_t)b : s->partner[a];
       s->best[a] = is_preferred(swap, s->best[a]) ? swap : s->best[a];
     }
   }
@@ -94,14 +101,14 @@ static void search_row_deep(search *s, size_t a, mb_swap *best) {
   double most = 0;
 
   mb_swap_bounds(&s->lists, load, a, bound, l2_gain);
-  keep_row(s, a, 0, m);
+  keep_row(s, a, bound, 0, m);
   size_t b = mb_argmax(bound, m);
   for (; bound[b] >= floor; b = mb_argmax(bound, m)) {
     const mb_swap before = found;
     double top = mb_swap_search(&s->lists, load, a, b, s->min_gain, &found, l2_gain);
     most = top > most ? top : most;
     if (found.i != before.i || found.j != before.j) {
-      s->partner[a] = b;
+      s->partner[a] = (int32_t)b;
       floor = mb_swap_floor(found.gain) > floor ? mb_swap_floor(found.gain) : floor;
     }
     bound[b] = -1;
@@ -163,12 +170,12 @@ static void forget_row(search *s, size_t a) {
   s->turn[a] = s->next_turn++;
   s->bound[a] = INFINITY;
   s->best[a] = (mb_swap){s->min_gain, 0, 0};
-  s->partner[a] = a;
+  s->partner[a] = (int32_t)a;
 }
 
 static void forget_packs(search *s, size_t a, size_t b) {
   for (size_t x = 0; x < s->lists.n_packs; x++) {
-    if (s->partner[x] == a || s->partner[x] == b) {
+    if ((size_t)s->partner[x] == a || (size_t)s->partner[x] == b) {
       s->best[x].i = s->best[x].j = 0;
     }
   }
@@ -176,16 +183,25 @@ static void forget_packs(search *s, size_t a, size_t b) {
   forget_row(s, b);
 }
 
+/* Large packs' rows are not: their searches leave bounds no tighter than they found them. */
+static bool keeps_rows(size_t n_items, size_t n_packs) {
+  return n_packs <= KEPT_PACKS_MAX && n_items / n_packs <= MB_SWAP_SIZE_WIDE;
+}
+
+static size_t pair_bound_size(size_t n_items, size_t n_packs) {
+  return (keeps_rows(n_items, n_packs) ? n_packs : 1) * mb_swap_stride(n_packs);
+}
+
 static size_t l2_scratch_size(size_t n_items, size_t n_packs) {
-  return n_packs * (4 * sizeof(double) + sizeof(mb_swap) + sizeof(size_t)) +
-         MB_SWAP_LANES * sizeof(double) + mb_swap_lists_size(n_items, n_packs);
+  return (3 * n_packs + pair_bound_size(n_items, n_packs)) * sizeof(double) +
+         n_packs * (sizeof(mb_swap) + sizeof(int32_t)) + mb_swap_lists_size(n_items, n_packs);
 }
 
 static void search_init(search *s, mb_packing *packing, double min_gain, void *scratch) {
   const size_t m = packing->n_packs;
   double *real = scratch;
-  mb_swap *swaps = (mb_swap *)(real + 4 * m + MB_SWAP_LANES);
-  size_t *sizes = (size_t *)(swaps + m);
+  mb_swap *swaps = (mb_swap *)(real + 3 * m + pair_bound_size(packing->n_items, m));
+  char *lists = (char *)(swaps + m);
 
   *s = (search){.packing = packing,
                 .min_gain = min_gain,
@@ -193,18 +209,19 @@ static void search_init(search *s, mb_packing *packing, double min_gain, void *s
                 .bound = real + m,
                 .open = real + 2 * m,
                 .pair_bound = real + 3 * m,
+                .row_stride = keeps_rows(packing->n_items, m) ? mb_swap_stride(m) : 0,
                 .best = swaps,
-                .partner = sizes};
-  mb_swap_lists_init(&s->lists, packing, sizes + m);
-  /* Turns taken backward let heavy packs have the initial pairs, and then few rows hold the best.
-   */
+                .partner = (int32_t *)(lists + mb_swap_lists_size(packing->n_items, m))};
+  mb_swap_lists_init(&s->lists, packing, lists);
+  /* Turns taken backward give the initial pairs to heavy packs, and few rows then hold the best. */
   for (size_t a = m; a-- > 0;) {
     forget_row(s, a);
   }
   for (size_t a = 0; a < m; a++) {
-    mb_swap_bounds(&s->lists, packing->pack_load, a, s->pair_bound, l2_gain);
-    keep_row(s, a, 0, m);
-    s->bound[a] = s->pair_bound[mb_argmax(s->pair_bound, m)];
+    double *bound = s->pair_bound + a * s->row_stride;
+    mb_swap_bounds(&s->lists, packing->pack_load, a, bound, l2_gain);
+    keep_row(s, a, bound, 0, m);
+    s->bound[a] = bound[mb_argmax(bound, m)];
   }
 }
 

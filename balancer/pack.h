@@ -47,7 +47,7 @@ typedef struct mb_refinement_type {
   const char *name;
   const char *summary;    /* required; half a sentence for `moebal list strategies` */
   const mb_param *params; /* required; over mb_balance_options, the keys that it heeds */
-  /* Optional, NULL: none. Bytes of scratch memory for n items in m packs; never fewer for more. */
+  /* Optional, NULL: none. Bytes of scratch memory for n items in m packs. */
   size_t (*scratch_size)(size_t n_items, size_t n_packs);
   /* Optional, NULL: the packing stays as LPT made it. Keeps pack_load true to pack_of, and every
      pack at n/m items, of which there are at least two. Allocates nothing; the scratch is aligned
@@ -83,6 +83,7 @@ typedef struct mb_pack_stats {
  * @return MB_OK; MB_ERR_SHAPE if n or m is 0 or n % m != 0; MB_ERR_RANGE naming the item;
  *         MB_ERR_PARAM for options out of range; MB_ERR_MEMORY.
  *
+ * Cost: O(n log m), with a radix sort; and the rounds of the refinement, whose file states theirs.
  * Source: DeepSeek EPLB, balanced_packing (LPT); the refinements name theirs. Reentrant.
  */
 MB_NODISCARD mb_status mb_pack(size_t n_items, size_t n_packs, const double *weight,

@@ -30,6 +30,7 @@ extern "C" {
  * @return MB_OK; MB_ERR_SHAPE; MB_ERR_RANGE naming layer, expert and value; MB_ERR_PARAM;
  *         MB_ERR_MEMORY.
  *
+ * Cost: a layer takes O(E + (P - E) log E) to replicate and what mb_pack() does for each packing.
  * Layers run in parallel (OpenMP); the answer does not depend on the number of threads. Reentrant.
  * Source: DeepSeek EPLB, rebalance_experts; the maps are those of vLLM.
  *

@@ -41,14 +41,14 @@ static void list_members(mb_swap_lists *lists, const mb_packing *packing) {
   }
 }
 
-static size_t stride_of(size_t n_packs) {
+size_t mb_swap_stride(size_t n_packs) {
   return (n_packs + MB_SWAP_LANES - 1) / MB_SWAP_LANES * MB_SWAP_LANES;
 }
 
 static size_t across_size(size_t n_items, size_t n_packs) {
   const size_t k = n_items / n_packs;
 
-  return k <= MB_SWAP_SIZE_WIDE ? (k + 1) / 2 * 2 * stride_of(n_packs) : 0;
+  return k <= MB_SWAP_SIZE_WIDE ? (k + 1) / 2 * 2 * mb_swap_stride(n_packs) : 0;
 }
 
 size_t mb_swap_lists_size(size_t n_items, size_t n_packs) {
@@ -69,7 +69,7 @@ void mb_swap_lists_init(mb_swap_lists *lists, const mb_packing *packing, void *m
                            .second = real + n + m,
                            .lightest = real + n + 2 * m,
                            .across = real + n + 3 * m,
-                           .stride = stride_of(m),
+                           .stride = mb_swap_stride(m),
                            .member = integer,
                            .first = integer + n,
                            .n_distinct = integer + 2 * n};

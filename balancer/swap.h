@@ -4,9 +4,12 @@
  * A to B. What that gains is a function of d and of delta = S_A - S_B, in exact arithmetic rising
  * up to d = delta/2 and falling from there: the best pair is the one whose d is nearest to delta/2.
  *
- * The search goes down both sorted lists at once. Where d of the two items at hand is delta/2 or
- * more, the rest of B with the same item of A is farther off still, and that item is done with;
- * where d is less, B's item is. So one look each at 2k of the k^2 pairs finds the best.
+ * Between small packs all k^2 pairs of items are looked at, eight packs at a time side by side,
+ * which SIMD makes the fastest. Between large ones the search goes down both sorted lists at once.
+ * Where d of the two items at hand is delta/2 or more, the rest of B with the same item of A is
+ * farther off still, and that item is done with; where d is less, B's item is. So one look each at
+ * 2k pairs finds the best. Going up from the lists' ends at the same time halves the wait for what
+ * is next.
  *
  * Rounding blurs this: items a few ulps apart give the same computed gain, and the smallest
  * position has to win. So from a pair that comes up to the best the search walks along the rest
@@ -60,6 +63,9 @@ typedef struct mb_swap_lists {
   int32_t *first;      /* [m,k] the first position of each weight */
   int32_t *n_distinct; /* [m] how many weights there are */
 } mb_swap_lists;
+
+/** The packs rounded up to lanes. */
+size_t mb_swap_stride(size_t n_packs);
 
 /** Bytes that the lists of so many items and packs take. */
 size_t mb_swap_lists_size(size_t n_items, size_t n_packs);

@@ -3,7 +3,6 @@
 
 #include <gsl/gsl_randist.h>
 #include <gsl/gsl_rng.h>
-#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -33,7 +32,7 @@ mb_status mb_bench_loads(const mb_bench_problem *problem, uint64_t seed, size_t 
     return MB_FAIL(MB_ERR_MEMORY, "no memory for the loads of %s", problem->name);
   }
   for (size_t i = 0; i < problem->shape.n_layers * problem->shape.n_experts; i++) {
-    load[i] = round(1000 * gsl_ran_lognormal(rng, 0, 1));
+    load[i] = 1000 * gsl_ran_lognormal(rng, 0, 1);
   }
   gsl_rng_free(rng);
   return MB_OK;

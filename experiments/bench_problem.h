@@ -26,8 +26,9 @@ const mb_bench_problem *mb_bench_problems(void);
 bool mb_bench_problem_scales(const mb_bench_problem *problem);
 
 /**
- * Loads of whole tokens, about 1000 x lognormal with mu 0 and sigma 1, each repetition its own. The
- * same seed, problem and repetition give the same loads.
+ * Loads of 1000 x lognormal with mu 0 and sigma 1, each repetition its own, as sums over many steps
+ * with weights would be: not whole, so that no two swaps tie by chance. The same seed, problem and
+ * repetition give the same loads.
  *
  * @param load [L,E] tokens. Caller-owned, written only on MB_OK.
  * @return MB_OK; MB_ERR_MEMORY.

@@ -67,15 +67,12 @@ static void test_problems(void) {
 static void check_lognormal(size_t n, const double *load) {
   double sum = 0;
   double squares = 0;
-  size_t n_whole = 0;
 
   for (size_t i = 0; i < n; i++) {
-    n_whole += load[i] == floor(load[i]);
     double x = log(load[i] / 1000);
     sum += x;
     squares += x * x;
   }
-  CU_ASSERT_EQUAL(n_whole, n);
   CU_ASSERT_DOUBLE_EQUAL(sum / (double)n, 0, 0.05);
   CU_ASSERT_DOUBLE_EQUAL(squares / (double)n, 1, 0.06);
 }

@@ -217,12 +217,12 @@ static void test_near_ties(void) {
   uint32_t state = 5;
 
   for (int trial = 0; trial < 20000; trial++) {
-    double weight[48];
-    int32_t index[2][48];
-    int32_t rank[2][48];
+    double weight[150];
+    int32_t index[2][150];
+    int32_t rank[2][150];
     mb_pack_stats stats[2];
     size_t m = 2 + next_random(&state) % 5;
-    size_t n = m * (2 + next_random(&state) % 7);
+    size_t n = m * (2 + next_random(&state) % (trial % 10 == 0 ? 24 : 7)); /* deep searches too */
     double base = (1 + next_random(&state) % 100000) / 97.0;
     uint32_t n_sizes = 1 + next_random(&state) % 12;
     const char *refinement = next_random(&state) % 2 == 0 ? "l2" : "maxmin";

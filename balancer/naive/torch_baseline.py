@@ -135,7 +135,8 @@ def rebalance(load, n_slots, n_groups, n_nodes, n_gpus, strategy):
     groups = torch.arange(group_size, device=load.device)
 
     # Groups onto nodes; then experts in the order of the nodes' lists.
-    group_load = load.unflatten(1, (n_groups, group_size)).sum(2)
+    # Added one after the other, which is not the order of sum().
+    group_load = load.unflatten(1, (n_groups, group_size)).cumsum(2)[:, :, -1]
     node, rank, rounds, swaps = balanced_packing(group_load, n_nodes, strategy)
     place = (node * (n_groups // n_nodes) + rank) * group_size
     place = (place.unsqueeze(2) + groups).flatten(1)
