@@ -19,7 +19,7 @@ typedef struct series {
 } series;
 
 static const mb_bench_row no_row = {.seconds_spread = {NAN, NAN, NAN, NAN, NAN},
-                                    .further_spread = {NAN, NAN, NAN, NAN, NAN},
+                                    .round_spread = {NAN, NAN, NAN, NAN, NAN},
                                     .imbalance_median = NAN};
 
 static bool same(const char *a, const char *b) {
@@ -34,7 +34,7 @@ static const char *scaling_strategy(const mb_bench_result *result) {
 
   for (size_t i = 0; i < result->n_rows; i++) {
     const mb_bench_row *row = &result->rows[i];
-    if (mb_bench_problem_scales(row->problem) && !isnan(row->further_spread.median)) {
+    if (mb_bench_problem_scales(row->problem) && !isnan(row->round_spread.median)) {
       strategy = row->strategy;
     }
   }
@@ -43,7 +43,7 @@ static const char *scaling_strategy(const mb_bench_result *result) {
 
 static bool is_scaling_row(const mb_bench_row *row, const char *strategy) {
   return mb_bench_problem_scales(row->problem) && same(row->strategy, strategy) &&
-         !isnan(row->further_spread.median);
+         !isnan(row->round_spread.median);
 }
 
 static series scaling_series(const mb_bench_result *result, const char *strategy) {
@@ -113,7 +113,7 @@ static bool tabulate_scaling(const mb_bench_result *result, mb_table *table) {
   for (size_t n = next_size(result, strategy, 0); n > 0; n = next_size(result, strategy, n)) {
     mb_table_put_count(table, n);
     for (size_t s = 0; s < found.n; s++) {
-      put_spread(table, &scaling_point(result, found.of[s], n)->further_spread);
+      put_spread(table, &scaling_point(result, found.of[s], n)->round_spread);
     }
     mb_table_end_row(table);
   }

@@ -1,4 +1,4 @@
-# What a further round of swaps costs against the number of items. Usage:
+# What a round of swaps costs, with all else that a packing takes, against the number of items. Usage:
 #   gnuplot -c bench_scaling.gp TABLE.tsv FIGURE.pdf
 # Points are medians, bars span the 10th to the 90th percentile; the grey lines grow as n and n^2.
 folder = ARG0[1 : strlen(ARG0) - strlen("bench_scaling.gp")]
@@ -7,9 +7,8 @@ first = 2; stride = 3; with_legend = 1
 height(n) = 2.2
 load folder . "style.gp"
 
-# A difference of two times can come out below 0 where it is small; a log scale has no place for it.
 median(i) = first + (i - 1) * stride
-us(x) = x > 0 ? 1e6 * x : NaN
+us(x) = 1e6 * x
 
 least = 1e30; most = 0; n_least = 1e30; n_most = 0
 do for [i = 1 : n] {
@@ -25,7 +24,7 @@ set yrange [least / 3 : most * 2]
 set xtics n_least, 2, n_most
 set format y "%g"
 set label 1 "items n" center at graph 0.5, screen down(tall - 0.08)
-set label 2 "time of a round after the first (µs)" center rotate at screen across(0.11), graph 0.5
+set label 2 "time a round, with all else (µs)" center rotate at screen across(0.11), graph 0.5
 
 # Both guides start below the data; each ends at the plot's right or upper edge.
 start = least / 2
@@ -38,7 +37,7 @@ set arrow 2 from n_least, start to square_end, guide(square_end, 2) as 1
 set label 3 "n" at n_most, guide(n_most, 1) left offset 0.6,0 textcolor rgb "#808080"
 set label 4 "n²" at square_end, guide(square_end, 2) left offset 0.6,0 textcolor rgb "#808080"
 
-bar(i) = column(median(i) + 1) > 0 ? us(column(median(i) + 1)) : NaN
+bar(i) = us(column(median(i) + 1))
 plot for [i = 1 : n] table skip 1 using 1:(bar(i)):(0):(us(column(median(i) + 2)) - bar(i)) \
        with vectors nohead lc rgb colour[i] lw 0.6 dt 1, \
      for [i = 1 : n] table skip 1 using 1:(us(column(median(i)))) with linespoints ls style[i]
