@@ -19,6 +19,8 @@ if(MB_CUDA)
   if(CMAKE_CUDA_COMPILER)
     set(MB_CUDA_FOUND ON)
     enable_language(CUDA)
+    # Programs with kernels are linked as those without: by the compiler of C.
+    set(CMAKE_CUDA_HOST_LINK_LAUNCHER ${CMAKE_C_COMPILER})
   elseif(NOT MB_CUDA STREQUAL "AUTO")
     message(FATAL_ERROR "MB_CUDA is ${MB_CUDA}, but no nvcc was found that works: put it on the PATH "
       "or name it in CUDACXX; -DMB_CUDA=OFF builds without")

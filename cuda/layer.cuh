@@ -126,7 +126,7 @@ template <class Refinement> __device__ mb_cuda_stats mb_pack_groups(mb_cuda_node
 /** A node's experts, by the rank of their group in the node's pack, then by id. */
 __device__ inline void mb_list_experts(const mb_cuda_node &w) {
   const mb_cuda_task &task = *w.task;
-  const uint16_t *groups = w.packing.member + w.node * w.packing.k;
+  const uint16_t *groups = w.packing.member + ptrdiff_t{w.node} * w.packing.k;
 
   for (int x = (int)threadIdx.x; x < task.node_experts; x += (int)blockDim.x) {
     int group = w.packing.order[groups[x / task.group_size]];

@@ -63,12 +63,14 @@ static mb_status refuse_device(cudaError_t error) {
 mb_status mb_cuda_device_find(mb_cuda_device *device) {
   cudaDeviceProp properties;
   int n_devices = 0;
+  int current = 0;
   cudaError_t error = cudaGetDeviceCount(&n_devices);
 
   if (error != cudaSuccess || n_devices < 1) {
     return refuse_device(error);
   }
-  MB_TRY(translate(cudaGetDeviceProperties(&properties, 0), "be asked what it is"));
+  MB_TRY(translate(cudaGetDevice(&current), "be asked which it is"));
+  MB_TRY(translate(cudaGetDeviceProperties(&properties, current), "be asked what it is"));
   if (properties.major < 8) {
     return MB_FAIL(MB_ERR_UNSUPPORTED,
                    "the GPU %.100s has compute capability %d.%d, but 8.0 is the least",
@@ -203,11 +205,27 @@ static kernel_type kernel_of(const char *refinement) {
   return strcmp(refinement, "l2") == 0 ? mb_rebalance_kernel<mb_cuda_l2> : NULL;
 }
 
+/* What a block of the current device can have; asked at every launch, so without all the rest. */
+static mb_status find_shared_limit(size_t *limit) {
+  int device = 0;
+  int bytes = 0;
+  cudaError_t error = cudaGetDevice(&device);
+
+  if (error == cudaSuccess) {
+    error = cudaDeviceGetAttribute(&bytes, cudaDevAttrMaxSharedMemoryPerBlockOptin, device);
+  }
+  if (error != cudaSuccess) {
+    return refuse_device(error);
+  }
+  *limit = (size_t)bytes;
+  return MB_OK;
+}
+
 /* The task but for its pointers, and its kernel. */
 static mb_status prepare(const mb_shape *shape, const char *refinement,
                          const mb_balance_options *options, mb_cuda_task *task,
                          kernel_type *kernel) {
-  mb_cuda_device device;
+  size_t limit = 0;
 
   MB_TRY(mb_shape_check(shape));
   MB_TRY(mb_balance_options_check(options));
@@ -218,9 +236,9 @@ static mb_status prepare(const mb_shape *shape, const char *refinement,
                    refinement);
   }
   MB_TRY(check_size(shape));
-  MB_TRY(mb_cuda_device_find(&device));
+  MB_TRY(find_shared_limit(&limit));
   *task = task_of(shape, options);
-  return lay_out(task, strcmp(refinement, "l2") == 0, device.shared_bytes);
+  return lay_out(task, strcmp(refinement, "l2") == 0, limit);
 }
 
 static int threads_for(const mb_cuda_task &task) {
@@ -316,6 +334,8 @@ static mb_status rebalancer_create(const mb_shape *shape, void **memory) {
   mb_cuda_task task;
   kernel_type kernel = NULL;
 
+  MB_TRY(mb_shape_check(shape));
+  MB_TRY(mb_cuda_device_find(NULL));
   MB_TRY(prepare(shape, "lpt", &options, &task, &kernel));
   rebalancer *r = (rebalancer *)calloc(1, sizeof *r);
   if (r == NULL) {

@@ -14,7 +14,7 @@
 extern "C" {
 #endif
 
-/** The GPU in use: device 0 of those that CUDA shows (CUDA_VISIBLE_DEVICES chooses). */
+/** The GPU in use: the calling thread's current device, which is the first unless it chose. */
 typedef struct mb_cuda_device {
   char name[256];
   int major, minor;    /* compute capability; 8.0 is the least */

@@ -108,8 +108,8 @@ __device__ mb_cuda_swap mb_search_pair(const mb_cuda_packing &p, double min_gain
   mb_cuda_swap best = {min_gain, MB_NO_SWAP};
 
   for (int x = part; delta > 0 && x < p.k; x += lanes) {
-    mb_search_item<Gain>(p, min_gain, delta, p.member[heavy * p.k + x], p.member + light * p.k,
-                         &best);
+    mb_search_item<Gain>(p, min_gain, delta, p.member[heavy * p.k + x],
+                         p.member + ptrdiff_t{light} * p.k, &best);
   }
   return best;
 }
@@ -268,7 +268,7 @@ __device__ inline double mb_sum_pack(const mb_cuda_packing &p, const uint16_t *m
 
 /** By one warp: `in` takes the place of `out` in the pack. */
 __device__ inline void mb_change_pack(const mb_cuda_packing &p, int pack, int out, int in) {
-  uint16_t *member = p.member + pack * p.k;
+  uint16_t *member = p.member + ptrdiff_t{pack} * p.k;
 
   mb_replace_member(member, p.k, out, in);
   double sum = mb_sum_pack(p, member);

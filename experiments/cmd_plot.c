@@ -1,16 +1,15 @@
 /* experiments/cmd_plot.c - `moebal plot`: results to tables, tables to figures. */
 #include <argp.h>
-#include <errno.h>
 #include <limits.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "experiments/command.h"
 #include "experiments/figure.h"
+#include "experiments/figure_folder.h"
 #include "experiments/gnuplot.h"
 #include "experiments/interrupt.h"
 
@@ -141,33 +140,12 @@ static mb_status choose_folder(const plot_arguments *arguments, char folder[PATH
   return MB_OK;
 }
 
-/* @param made whether it was not there before; written in any case. */
-static mb_status make_folder(const char *folder, bool *made) {
-  struct stat there;
-
-  *made = mkdir(folder, 0777) == 0;
-  int why = errno;
-  if (*made || (stat(folder, &there) == 0 && S_ISDIR(there.st_mode))) {
-    return MB_OK;
-  }
-  return MB_FAIL(MB_ERR_IO, "folder %s cannot be made: %s", folder, strerror(why));
-}
-
-static mb_status join(char path[PATH_MAX], const char *folder, const char *name,
-                      const char *ending) {
-  int length = snprintf(path, PATH_MAX, "%s/%s.%s", folder, name, ending);
-
-  return length > 0 && length < PATH_MAX
-             ? MB_OK
-             : MB_FAIL(MB_ERR_IO, "%s: too long a path for %s.%s", folder, name, ending);
-}
-
 static mb_status write_table(const mb_results *results, const mb_figure *figure,
                              const char *folder) {
   char path[PATH_MAX];
   mb_table *table = NULL;
 
-  MB_TRY(join(path, folder, figure->name, "tsv"));
+  MB_TRY(mb_figure_folder_path(path, folder, figure->name, "tsv"));
   MB_TRY(mb_table_create(path, &table));
   mb_status status = figure->tabulate(results, table);
   if (status != MB_OK) {
@@ -184,7 +162,7 @@ static mb_status write_tables(const plot_arguments *arguments, const char *folde
   mb_status status = MB_OK;
 
   MB_TRY(mb_results_open(arguments->results, arguments->run, &results));
-  status = make_folder(folder, made);
+  status = mb_figure_folder_make(folder, made);
   for (size_t i = 0; status == MB_OK && i < arguments->n_figures; i++) {
     status = write_table(results, arguments->figures[i], folder);
     status = status == MB_OK ? mb_interrupt_check() : status;
@@ -199,11 +177,11 @@ static mb_status draw_figure(const plot_arguments *arguments, const char *script
   char table[PATH_MAX];
   char figure[PATH_MAX];
 
-  MB_TRY(join(script, scripts, name, "gp"));
-  MB_TRY(join(table, folder, name, "tsv"));
+  MB_TRY(mb_figure_folder_path(script, scripts, name, "gp"));
+  MB_TRY(mb_figure_folder_path(table, folder, name, "tsv"));
   for (size_t i = 0; i < N_FORMATS; i++) {
     if (arguments->format[i]) {
-      MB_TRY(join(figure, folder, name, formats[i]));
+      MB_TRY(mb_figure_folder_path(figure, folder, name, formats[i]));
       MB_TRY(mb_gnuplot_draw(script, table, figure));
       (void)printf("%s\n", figure);
     }

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "experiments/backend.h"
 #include "experiments/command.h"
 #include "experiments/config.h"
 #include "experiments/interrupt.h"
@@ -15,6 +16,7 @@ typedef struct arguments {
   const char *output; /* NULL: the config's */
   const char **settings;
   size_t n_settings;
+  char backend[64]; /* the setting that --backend stands for; "": not given */
   bool quiet;
 } arguments;
 
@@ -23,6 +25,7 @@ typedef struct run {
   mb_config *config;
   mb_source *source;
   mb_replay_config replay;
+  mb_backend_choice backend;
   mb_results_writer *writer;
   mb_replay_summary *summary; /* [n_strategies] */
   size_t *n_plans;            /* [n_strategies] all plans, scored or not */
@@ -97,6 +100,9 @@ static void print_legend(const run *r) {
   } else {
     (void)printf("Global: the policy ignores nodes.\n");
   }
+  if (r->backend.backend != &mb_backend_cpu) {
+    (void)printf("Plans were made by %s on %s. ", r->backend.backend->name, r->backend.gpu);
+  }
   (void)printf("A plan fills %zu slots (%zu layers of %zu). Results: %s\n",
                shape->n_layers * shape->n_slots, shape->n_layers, shape->n_slots,
                r->config->output);
@@ -117,10 +123,13 @@ static void print_table(const run *r) {
   print_legend(r);
 }
 
-/* A policy that is not what the nodes suggest is said aloud. */
-static void print_policy(const run *r) {
+/* A backend or policy that is not what people may expect is said aloud. */
+static void print_notes(const run *r) {
   const mb_shape *shape = &r->replay.shape;
 
+  if (r->backend.note[0] != '\0') {
+    (void)fprintf(stderr, "moebal: %s\n", r->backend.note);
+  }
   if (!mb_shape_is_hierarchical(shape)) {
     (void)fprintf(stderr,
                   "moebal: the policy is global and ignores nodes: %zu groups do not divide by %zu "
@@ -143,6 +152,8 @@ static mb_status prepare(run *r, const arguments *found) {
   MB_TRY(mb_results_check_path(r->config->output, r->config->trace_file));
   MB_TRY(mb_config_open_source(r->config, &r->source));
   MB_TRY(mb_config_fit(r->config, mb_source_get_info(r->source), &r->replay));
+  MB_TRY(mb_backend_choose(r->config->backend, &r->replay.shape, &r->backend));
+  r->replay.backend = r->backend.backend;
   r->summary = calloc(r->config->n_strategies, sizeof *r->summary);
   r->n_plans = calloc(r->config->n_strategies, sizeof *r->n_plans);
   if (r->summary == NULL || r->n_plans == NULL) {
@@ -186,7 +197,9 @@ static mb_status finish(run *r) {
       .source = mb_source_get_info(r->source)->source,
       .load_xxh3 = digest,
       .start_time = r->start_time,
-      .seed = r->config->seed};
+      .seed = r->config->seed,
+      .backend = r->backend.backend->name,
+      .gpu = r->backend.gpu};
   mb_status status = mb_interrupt_check();
   if (status == MB_OK) {
     status = mb_results_writer_finish(r->writer, &provenance);
@@ -200,7 +213,7 @@ static mb_status execute(run *r, const arguments *found) {
   (void)mb_provenance_time(r->start_time);
   MB_TRY(prepare(r, found));
   if (!found->quiet) {
-    print_policy(r);
+    print_notes(r);
   }
   mb_status status = replay(r, found->quiet);
   if (status == MB_OK) {
@@ -222,7 +235,7 @@ static void run_fini(run *r) {
 
 /* --- the command line --- */
 
-enum { KEY_SET = 256 };
+enum { KEY_SET = 256, KEY_BACKEND };
 
 static error_t parse(int key, char *value, struct argp_state *state) {
   arguments *found = state->input;
@@ -243,11 +256,19 @@ static error_t parse(int key, char *value, struct argp_state *state) {
     }
     found->settings[found->n_settings++] = value;
     return 0;
+  case KEY_BACKEND:
+    (void)snprintf(found->backend, sizeof found->backend, "backend=%s", value);
+    return 0;
   case ARGP_KEY_ARG:
     if (found->config != NULL) {
       argp_error(state, "one config at a time: '%s' is a second one", value);
     }
     found->config = value;
+    return 0;
+  case ARGP_KEY_END:
+    if (found->backend[0] != '\0') {
+      found->settings[found->n_settings++] = found->backend;
+    }
     return 0;
   case ARGP_KEY_NO_ARGS:
     argp_error(state, "which config? `moebal help config` says what is in one");
@@ -264,6 +285,10 @@ static int run_command(int argc, char **argv) {
        .key = KEY_SET,
        .arg = "KEY=VALUE",
        .doc = "Sets a key of the config, as in cluster.gpus=64; may be repeated"},
+      {.name = "backend",
+       .key = KEY_BACKEND,
+       .arg = "cpu|cuda|auto",
+       .doc = "What plans are made with, instead of the config's; the placements are the same"},
       {.name = "quiet", .key = 'q', .doc = "Prints no table, no progress, no notes"},
       {0}};
   static const struct argp argp = {

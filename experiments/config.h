@@ -27,6 +27,7 @@ typedef struct mb_config {
   int64_t nodes, gpus, slots, groups;
   int64_t interval, window, delay, summary_from;
   int64_t seed;
+  char backend[MB_PARAM_TEXT_SIZE]; /* one of mb_backend_words */
   char *output;
   size_t n_strategies;
   mb_replay_strategy *strategies; /* with `none` and `hindsight` */

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "balancer/planner.h"
+#include "experiments/backend.h"
 #include "experiments/config.h"
 #include "experiments/wrap.h"
 #include "workloads/generator.h"
@@ -73,6 +74,14 @@ const mb_param *mb_config_values(void) {
        .max = 1e15,
        .help = "seeds all that is random: the same seed gives the same loads",
        .offset = offsetof(mb_config, seed)},
+      {.key = "backend",
+       .type = MB_PARAM_TEXT,
+       .unit = "",
+       .initial = "cpu",
+       .choices = mb_backend_words,
+       .help = "what plans are made with; auto: cuda where there is a GPU, else cpu. Placements do "
+               "not depend on it",
+       .offset = offsetof(mb_config, backend)},
       {.key = "output",
        .type = MB_PARAM_TEXT,
        .unit = MB_CONFIG_PATH_UNIT,

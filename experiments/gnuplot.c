@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
@@ -14,52 +13,20 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "experiments/data_folder.h"
 #include "experiments/interrupt.h"
 
 extern char **environ;
 
 enum { SAID_SIZE = 4096, PATIENCE_MS = 100 };
 
-/* --- the scripts --- */
-
-static bool has_style(const char *folder) {
-  char path[PATH_MAX + 16];
-
-  (void)snprintf(path, sizeof path, "%s/style.gp", folder);
-  return access(path, R_OK) == 0;
-}
-
-/* The folder of the scripts beside an installed program; "" where that can't be told. */
-static void installed_folder(char folder[PATH_MAX + 64]) {
-  char program[PATH_MAX];
-  ssize_t length = readlink("/proc/self/exe", program, sizeof program - 1);
-
-  folder[0] = '\0';
-  if (length > 0) {
-    program[length] = '\0';
-    char *slash = strrchr(program, '/');
-    *(slash != NULL ? slash : program) = '\0';
-    (void)snprintf(folder, PATH_MAX + 64, "%s/" MB_PLOTS_INSTALLED, program);
-  }
-}
-
 mb_status mb_gnuplot_scripts(size_t size, char *folder) {
-  char installed[PATH_MAX + 64];
-  const char *named = getenv("MOEBAL_PLOTS");
+  static const mb_data_place place = {.variable = "MOEBAL_PLOTS",
+                                      .installed = MB_PLOTS_INSTALLED,
+                                      .source = MB_PLOTS_SOURCE,
+                                      .file = "style.gp"};
 
-  installed_folder(installed);
-  const char *found = named != NULL ? named : has_style(installed) ? installed : MB_PLOTS_SOURCE;
-  if (!has_style(found)) {
-    return named != NULL
-               ? MB_FAIL(MB_ERR_IO, "%s has no style.gp; MOEBAL_PLOTS should name plots/", named)
-               : MB_FAIL(MB_ERR_IO, "the scripts of the figures are neither in %s nor in %s",
-                         installed, found);
-  }
-  if (strlen(found) >= size) {
-    return MB_FAIL(MB_ERR_IO, "%s: too long a path", found);
-  }
-  memcpy(folder, found, strlen(found) + 1);
-  return MB_OK;
+  return mb_data_folder(&place, size, folder);
 }
 
 /* --- running it --- */

@@ -18,6 +18,10 @@ static const char COMPILER[] = "gcc " __VERSION__;
 static const char COMPILER[] = "unknown";
 #endif
 
+const char *mb_provenance_compiler(void) {
+  return COMPILER;
+}
+
 char *mb_provenance_time(char buffer[MB_TIME_SIZE]) {
   time_t now = time(NULL);
   struct tm utc;
@@ -30,7 +34,7 @@ char *mb_provenance_time(char buffer[MB_TIME_SIZE]) {
 
 /* Linux names the processor in /proc/cpuinfo, by different keys; elsewhere its architecture does.
  */
-static void find_cpu(char *cpu, size_t size) {
+void mb_provenance_cpu(char *cpu, size_t size) {
   char line[512];
   struct utsname system;
   FILE *file = fopen("/proc/cpuinfo", "r");
@@ -57,7 +61,7 @@ mb_status mb_provenance_write(const mb_provenance *provenance, hid_t group) {
   bool is_dirty =
       length >= sizeof dirty - 1 && strcmp(git + length - (sizeof dirty - 1), dirty) == 0;
 
-  find_cpu(cpu, sizeof cpu);
+  mb_provenance_cpu(cpu, sizeof cpu);
   MB_TRY(mb_attribute_put_text(group, "config", provenance->config));
   MB_TRY(mb_attribute_put_text(group, "version", MOEBAL_VERSION));
   MB_TRY(mb_attribute_put_text(group, "git", git));
@@ -65,8 +69,8 @@ mb_status mb_provenance_write(const mb_provenance *provenance, hid_t group) {
   MB_TRY(mb_attribute_put_text(group, "compiler", COMPILER));
   MB_TRY(mb_attribute_put_text(group, "cpu", cpu));
   MB_TRY(mb_attribute_put_int(group, "threads", omp_get_max_threads()));
-  MB_TRY(mb_attribute_put_text(group, "backend", "cpu"));
-  MB_TRY(mb_attribute_put_text(group, "gpu", "none"));
+  MB_TRY(mb_attribute_put_text(group, "backend", provenance->backend));
+  MB_TRY(mb_attribute_put_text(group, "gpu", provenance->gpu));
   MB_TRY(mb_attribute_put_text(group, "trace", provenance->trace));
   MB_TRY(mb_attribute_put_text(group, "trace_source", provenance->source));
   MB_TRY(mb_attribute_put_text(group, "load_xxh3", provenance->load_xxh3));

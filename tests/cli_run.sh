@@ -50,6 +50,19 @@ run 0 run --set name=other --output=r.h5 --set cluster.groups=1 tiny.yaml
 grep -qF "the policy is global" err || fail "nothing is said of the global policy"
 only r.h5
 
+# The backend is in the results, and decides nothing else. Where there is no GPU, cuda is refused in
+# one line, and auto says why it goes to the CPU.
+run 0 run tiny.yaml -q -o r.h5 --backend cpu
+if "$moebal" run tiny.yaml -q -o r.h5 --backend cuda 2>/dev/null; then
+  run 0 run tiny.yaml -o r.h5 --backend auto
+  says "Plans were made by cuda on "
+else
+  refuses 1 "moebal: backend cuda: " run tiny.yaml -o r.h5 --backend cuda
+  run 0 run tiny.yaml -o r.h5 --set backend=auto
+  one_line "--set backend=auto" "moebal: backend auto: plans are made on the CPU, for "
+fi
+refuses 1 "--set: backend is 'gpu', but has to be one of: cpu, cuda, auto" run tiny.yaml --backend gpu
+
 # Refused before any work; what was there stays.
 before=$(cksum <r.h5)
 refuses 1 "tiny.yaml:3: cluster.slots: " run tiny.yaml -o r.h5 --set cluster.nodes=1 --set cluster.gpus=5

@@ -28,9 +28,13 @@ check_file() {
   grep -nE '^ *# *include *"[a-z]+/' "$2" | grep -vE "\"($(echo "$may" | tr ' ' '|'))/" |
     report "$2" "$1/ may include from $may only"
   case $2 in
-  */naive/*) ;;
+  */naive/* | */experiments/bench_*.c) ;;
   *) grep -nE '# *include *"balancer/naive/' "$2" |
       report "$2" "the naive twins are for tests and benchmarks" ;;
+  esac
+  case $2 in
+  */cuda/*) ;;
+  *) grep -nE '# *include *"cuda/host/' "$2" | report "$2" "the emulator is for tests" ;;
   esac
   case $1 in
   balancer | cuda | sim) grep -nE '# *include *<(hdf5|H5)' "$2" |
@@ -45,7 +49,7 @@ check_file() {
 }
 
 check_folder() {
-  find "$2/$1" -name '*.[ch]' -o -name '*.cu' -o -name '*.def' | sort |
+  find "$2/$1" -name '*.[ch]' -o -name '*.cpp' -o -name '*.cu' -o -name '*.cuh' -o -name '*.def' | sort |
     while IFS= read -r file; do
       check_file "$1" "$file" || true
     done
@@ -66,14 +70,21 @@ fi
 # The test itself must see a wrong include: plant some.
 planted=$(mktemp -d)
 trap 'rm -rf "$planted"' EXIT
-mkdir -p "$planted/balancer" "$planted/sim" "$planted/workloads"
+mkdir -p "$planted/balancer" "$planted/sim" "$planted/workloads" "$planted/experiments" \
+  "$planted/cuda"
 echo '#include "sim/replay.h"' >"$planted/balancer/a.c"
 echo '#include <hdf5.h>' >"$planted/sim/b.c"
 echo '#include "cuda/rebalance.h"' >"$planted/workloads/c.c"
 echo 'void f(void) { printf("x"); }' >"$planted/workloads/d.c"
 echo '#include "balancer/naive/naive.h"' >"$planted/sim/e.c"
+echo '#include "balancer/naive/naive.h"' >"$planted/experiments/run.c"
+echo '#include "balancer/naive/naive.h"' >"$planted/experiments/bench_allowed.c"
+echo '#include "sim/replay.h"' >"$planted/cuda/f.cu"
+echo '#include "sim/replay.h"' >"$planted/cuda/g.cuh"
+echo 'void f() { printf("x"); }' >"$planted/cuda/h.cpp"
+echo '#include "cuda/host/emulator_control.h"' >"$planted/sim/i.c"
 found=$(check_all "$planted" | wc -l)
-if [ "$found" -ne 5 ]; then
-  echo "of 5 planted faults $found were found"
+if [ "$found" -ne 10 ]; then
+  echo "of 10 planted faults $found were found"
   exit 1
 fi

@@ -7,9 +7,14 @@ need_packages $MOEBAL_PACKAGES $MOEBAL_TEST_PACKAGES \
   clang clang-tidy clang-format libomp-dev shellcheck
 
 cd "$root"
-git ls-files '*.[ch]' | xargs clang-format --dry-run --Werror
+git ls-files '*.[ch]' '*.cpp' '*.cu' '*.cuh' | xargs clang-format --dry-run --Werror
 # Excluded: what one script sets and another uses, and lists of words that are meant to be split.
 git ls-files '*.sh' | xargs shellcheck --shell=sh --exclude=SC1091,SC2034,SC2086,SC2154 .ci/run
-CC=clang cmake --preset dev -B build/clang
+# Without nvcc, so that the build for machines that have none is built too.
+CC=clang CXX=clang++ cmake --preset dev -B build/clang -DMB_CUDA=OFF
 cmake --build build/clang --parallel "$(nproc)"
-git ls-files '*.c' | xargs -P "$(nproc)" -n 1 clang-tidy --quiet -p build/clang
+# Kernels are seen through the C++ files that include them for the emulator.
+{
+  git ls-files '*.c' '*.cpp'
+  find build/clang -name '*_emulated.cpp'
+} | xargs -P "$(nproc)" -n 1 clang-tidy --quiet -p build/clang

@@ -10,8 +10,9 @@
 
 #include "cuda/rebalance.h"
 #include "tests/balance.h"
+#include "tests/cuda_graph.h"
 
-enum { N_INSTANCES = 1500 };
+enum { N_INSTANCES = 600 };
 
 static unsigned long only_seed; /* from the command line; 0: all */
 
@@ -313,6 +314,38 @@ static void test_reuse(void) {
   mb_backend_cuda.destroy(rebalancer);
 }
 
+/* Captured once, the launch works on whatever loads are there; a layer out of range is reported. */
+static void test_graph(void) {
+  enum { RUNS = 3, BAD = 5 };
+  double load[RUNS * SMALL_L * SMALL_E];
+  int32_t map[RUNS * SMALL_L * SMALL_P];
+  mb_cuda_report report[RUNS * SMALL_L * 2];
+  dice d = {.state = 11};
+
+  fill_skewed(&d, (size_t)RUNS * SMALL_L * SMALL_E, load);
+  load[2 * SMALL_L * SMALL_E + BAD] = NAN; /* in the last run, layer 1 */
+  CU_ASSERT_EQUAL(cuda_graph_rebalance(&small, RUNS, load, map, report), 0);
+  for (size_t x = 0; x < RUNS * SMALL_L; x++) {
+    mb_shape layer = small;
+    mb_placement one = placement_alloc(&small);
+    mb_pack_stats stats;
+    bool is_bad = x == (size_t)(RUNS - 1) * SMALL_L + BAD / SMALL_E;
+    layer.n_layers = 1;
+    CHECK_OK(mb_naive_rebalance(&layer, load + x * SMALL_E, "l2", NULL, &one, &stats));
+    for (size_t s = 0; s < SMALL_P; s++) {
+      CU_ASSERT_EQUAL(map[x * SMALL_P + s], is_bad ? -1 : one.physical_to_logical_map[s]);
+    }
+    for (size_t node = 0; node < 2; node++) {
+      CU_ASSERT_EQUAL(report[2 * x + node].bad_expert, is_bad ? BAD % SMALL_E : -1);
+    }
+    if (!is_bad) {
+      CU_ASSERT_EQUAL(report[2 * x].rounds + report[2 * x + 1].rounds, stats.rounds);
+      CU_ASSERT_EQUAL(report[2 * x].swaps + report[2 * x + 1].swaps, stats.swaps);
+    }
+    placement_free(&one);
+  }
+}
+
 int main(int argc, char **argv) {
   CU_TestInfo tests[] = {{"instances", test_instances},
                          {"sizes", test_sizes},
@@ -322,6 +355,7 @@ int main(int argc, char **argv) {
                          {"sums", test_sum},
                          {"refusals", test_refusals},
                          {"reuse", test_reuse},
+                         {"graph", test_graph},
                          CU_TEST_INFO_NULL};
   mb_cuda_device device;
 

@@ -2,7 +2,7 @@
 #include "cuda/host/block.h"
 
 #include <cstdarg>
-#include <cstdlib>
+#include <deque>
 #include <utility>
 
 #include "cuda/host/report.h"
@@ -24,6 +24,12 @@ fiber_stacks stacks;
 char launched;
 char ended;
 char fenced;
+
+/* TSan's fibers of threads that have ended. It gives their numbers to new ones, and what two
+ * threads of one number do is no race to it; so those of the blocks before are kept, as many as it
+ * bears. */
+constexpr size_t tsan_retired_max = 4096;
+std::deque<void *> tsan_retired;
 
 int block_threads() {
   return static_cast<int>(block.threads.size());
@@ -72,7 +78,7 @@ cuda_thread *next_ready() {
   barrier_complete_if_all_came();
   warp_check_ended(self);
   switch_to(next_ready(), true);
-  abort();
+  __builtin_unreachable();
 }
 
 bool threads_prepare(size_t n) {
@@ -105,6 +111,13 @@ void threads_abandon() {
     }
   }
   stacks.forget_frames();
+}
+
+void tsan_retire(size_t kept_max) {
+  while (tsan_retired.size() > kept_max) {
+    __tsan_destroy_fiber(tsan_retired.front());
+    tsan_retired.pop_front();
+  }
 }
 
 void report_stuck() {
@@ -161,8 +174,9 @@ void block_run(unsigned id, size_t n_threads) {
     block.failed = true;
   }
   for (size_t i = 0; i < n_threads && under_tsan() && prepared; i++) {
-    __tsan_destroy_fiber(block.threads[i].stack.tsan);
+    tsan_retired.push_back(block.threads[i].stack.tsan);
   }
+  tsan_retire(tsan_retired_max);
   tsan_become(block.tsan);
   tsan_acquire(&ended);
   shared_release();
@@ -236,7 +250,7 @@ void block_fail(const char *format, ...) {
   va_end(arguments);
   block.failed = true;
   switch_to(nullptr, true);
-  abort();
+  __builtin_unreachable();
 }
 
 bool grid_run(const launch_shape &launch, const std::function<void()> &thread_body) {
@@ -258,6 +272,7 @@ bool grid_run(const launch_shape &launch, const std::function<void()> &thread_bo
     }
   }
   tsan_acquire(&ended);
+  tsan_retire(0);
   stats.launches++;
   return !block.failed;
 }

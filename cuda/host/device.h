@@ -197,6 +197,8 @@ inline void __threadfence_block() {
 
 // NOLINTEND(bugprone-reserved-identifier)
 
+// NOLINTBEGIN(bugprone-macro-parentheses): types and names of variables stand bare.
+
 /* The address of a static stands for the variable, so that every block gets storage of its own. */
 #define MB_EMULATOR_SHARED(type, name)          \
   static const char mb_emulator_key_##name = 0; \
@@ -209,5 +211,7 @@ inline void __threadfence_block() {
 #define GPU_SHARED_VAR(type, name) MB_EMULATOR_SHARED(type, name)
 #define GPU_DYN_SHARED(type, name) \
   type *const name = static_cast<type *>(::mb_emulator::shared_dynamic())
+
+// NOLINTEND(bugprone-macro-parentheses)
 
 #endif

@@ -16,7 +16,7 @@ namespace {
 
 constexpr int runtime_version = 13000;
 constexpr int driver_version_old = 11000;
-constexpr size_t shared_bytes_unasked = 48 * 1024;
+constexpr size_t shared_bytes_unasked = size_t{48} * 1024;
 
 struct error_state {
   cudaError_t broken;   /* set for good by a kernel that went wrong */

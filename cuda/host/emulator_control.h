@@ -30,7 +30,7 @@ typedef enum mb_emulator_order {
   MB_EMULATOR_RANDOM
 } mb_emulator_order;
 
-/** Zero everywhere is the default but for the order, which then is the environment's. */
+/** All zero: ascending order, and defaults for the rest. */
 typedef struct mb_emulator_options {
   mb_emulator_order order;
   uint64_t seed;           /**< of the random order */

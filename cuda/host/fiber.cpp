@@ -1,7 +1,6 @@
 /* cuda/host/fiber.cpp */
 #include "cuda/host/fiber.h"
 
-#include <cstdint>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -57,8 +56,8 @@ static void switch_stacks(fiber &from, fiber &to) {
 
 static void prepare_stack(fiber &fresh, fiber_entry entry) {
   constexpr int saved_registers = 6;
-  auto top = (reinterpret_cast<uintptr_t>(fresh.stack) + fresh.stack_bytes) & ~uintptr_t{15};
-  void **word = reinterpret_cast<void **>(top);
+  constexpr size_t alignment = 16;
+  void **word = reinterpret_cast<void **>(fresh.stack + fresh.stack_bytes / alignment * alignment);
 
   /* A return address that is never used, and puts the stack where a call would have left it. */
   *--word = nullptr;

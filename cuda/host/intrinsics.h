@@ -17,6 +17,14 @@ template <class To, class From> inline To reinterpret(From from) {
   return to;
 }
 
+template <class T> constexpr bool is_nan(T value) {
+  if constexpr (std::is_floating_point<T>::value) {
+    return __builtin_isnan(value);
+  } else {
+    return false;
+  }
+}
+
 template <class A, class B>
 using if_arithmetic = std::enable_if_t<std::is_arithmetic<A>::value && std::is_arithmetic<B>::value,
                                        std::common_type_t<A, B>>;
@@ -28,13 +36,13 @@ template <class A, class B> constexpr mb_emulator::if_arithmetic<A, B> min(A a, 
   using type = std::common_type_t<A, B>;
   auto x = static_cast<type>(a);
   auto y = static_cast<type>(b);
-  return y < x || x != x ? y : x;
+  return y < x || mb_emulator::is_nan(x) ? y : x;
 }
 template <class A, class B> constexpr mb_emulator::if_arithmetic<A, B> max(A a, B b) {
   using type = std::common_type_t<A, B>;
   auto x = static_cast<type>(a);
   auto y = static_cast<type>(b);
-  return y > x || x != x ? y : x;
+  return y > x || mb_emulator::is_nan(x) ? y : x;
 }
 
 // NOLINTBEGIN(bugprone-reserved-identifier)

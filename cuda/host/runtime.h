@@ -35,7 +35,7 @@
   X(cudaErrorStreamCaptureImplicit, 906,                                                        \
     "operation would make the legacy stream depend on a capturing blocking stream")
 
-#define MB_EMULATOR_ERROR_ENUM(name, value, text) name = value,
+#define MB_EMULATOR_ERROR_ENUM(name, value, text) name = (value),
 typedef enum cudaError { MB_EMULATOR_ERRORS(MB_EMULATOR_ERROR_ENUM) } cudaError_t;
 #undef MB_EMULATOR_ERROR_ENUM
 

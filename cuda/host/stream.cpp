@@ -156,7 +156,7 @@ void run_until(const event_progress &event, uint64_t times) {
   }
 }
 
-cudaError_t submit_to_null_stream(stream_work work) {
+cudaError_t submit_to_null_stream(const stream_work &work) {
   for (cudaStream_t stream : tables.streams.all()) {
     if (is_capturing(stream) && stream->blocking) {
       stream->spoiled = true;
@@ -204,7 +204,7 @@ cudaError_t stream_submit(cudaStream_t stream, stream_work work) {
     return error;
   }
   if (stream == nullptr) {
-    return submit_to_null_stream(std::move(work));
+    return submit_to_null_stream(work);
   }
   if (is_capturing(stream)) {
     stream->captured->work.push_back(std::move(work));

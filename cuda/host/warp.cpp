@@ -14,12 +14,17 @@ bool has_lane(uint32_t mask, int lane) {
   return ((mask >> lane) & 1U) != 0;
 }
 
+size_t lane_id(const cuda_thread &of_warp, int lane) {
+  int id = of_warp.id - lane_of(of_warp) + lane;
+  return static_cast<size_t>(id);
+}
+
 cuda_thread &lane_thread(const cuda_thread &of_warp, int lane) {
-  return block.threads[static_cast<size_t>(of_warp.id - lane_of(of_warp) + lane)];
+  return block.threads[lane_id(of_warp, lane)];
 }
 
 bool lane_exists(const cuda_thread &of_warp, int lane) {
-  return static_cast<size_t>(of_warp.id - lane_of(of_warp) + lane) < block.threads.size();
+  return lane_id(of_warp, lane) < block.threads.size();
 }
 
 /* Calls visit(thread) for each lane in the mask. */
@@ -188,21 +193,16 @@ int shuffle_source(shuffle_kind kind, int argument, int width, location at) {
   int first = lane & ~(width - 1);
   int last = first + width - 1;
   int amount = argument & (lanes - 1);
-  int source = lane;
   switch (kind) {
-  case shuffle_kind::index:
-    return first + (argument & (width - 1));
   case shuffle_kind::exclusive_or:
-    source = lane ^ amount;
-    break;
+    return (lane ^ amount) > last ? lane : lane ^ amount;
   case shuffle_kind::up:
-    source = lane - amount;
-    return source < first ? lane : source;
+    return lane - amount < first ? lane : lane - amount;
   case shuffle_kind::down:
-    source = lane + amount;
-    break;
+    return lane + amount > last ? lane : lane + amount;
+  default:
+    return first + (argument & (width - 1));
   }
-  return source > last ? lane : source;
 }
 
 } // namespace mb_emulator

@@ -1,0 +1,31 @@
+/* experiments/figure_folder.c */
+#include "experiments/figure_folder.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+mb_status mb_figure_folder_make(const char *folder, bool *made) {
+  struct stat there;
+
+  *made = mkdir(folder, 0777) == 0;
+  int why = errno;
+  if (!*made && (stat(folder, &there) != 0 || !S_ISDIR(there.st_mode))) {
+    return MB_FAIL(MB_ERR_IO, "folder %s cannot be made: %s", folder, strerror(why));
+  }
+  if (access(folder, W_OK | X_OK) != 0) {
+    return MB_FAIL(MB_ERR_IO, "folder %s cannot be written to: %s", folder, strerror(errno));
+  }
+  return MB_OK;
+}
+
+mb_status mb_figure_folder_path(char path[PATH_MAX], const char *folder, const char *name,
+                                const char *ending) {
+  int length = snprintf(path, PATH_MAX, "%s/%s.%s", folder, name, ending);
+
+  return length > 0 && length < PATH_MAX
+             ? MB_OK
+             : MB_FAIL(MB_ERR_IO, "%s: too long a path for %s.%s", folder, name, ending);
+}

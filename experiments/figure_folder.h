@@ -1,0 +1,21 @@
+/* experiments/figure_folder.h - the folder that figures and their tables go to. */
+#ifndef MB_EXPERIMENTS_FIGURE_FOLDER_H
+#define MB_EXPERIMENTS_FIGURE_FOLDER_H
+
+#include <limits.h>
+#include <stdbool.h>
+
+#include "balancer/status.h"
+
+/**
+ * Makes the folder unless it is there.
+ * @param made whether it was not there before; written in any case.
+ * @return MB_OK; MB_ERR_IO naming it, and why nothing can be written in it.
+ */
+MB_NODISCARD mb_status mb_figure_folder_make(const char *folder, bool *made);
+
+/** "FOLDER/NAME.ENDING". @return MB_OK; MB_ERR_IO for too long a path. */
+MB_NODISCARD mb_status mb_figure_folder_path(char path[PATH_MAX], const char *folder,
+                                             const char *name, const char *ending);
+
+#endif
