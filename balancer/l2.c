@@ -66,11 +66,11 @@ MB_SIMD_CLONES static void search_row_wide(search *s, size_t a, mb_swap *best) {
   keep_row(s, a, bound, 0, m);
   for (size_t b = 0; b < m; b += MB_SWAP_LANES) {
     const size_t end = b + MB_SWAP_LANES < m ? b + MB_SWAP_LANES : m;
-    double most = bound[b];
-    for (size_t x = b + 1; x < end; x++) {
-      most = bound[x] > most ? bound[x] : most;
+    bool reaches = false;
+    for (size_t x = b; x < end; x++) {
+      reaches |= bound[x] >= floor;
     }
-    if (most >= floor) {
+    if (reaches) {
       mb_swap_gains(&s->lists, load, a, b, bound + b, l2_gain);
       keep_row(s, a, bound, b, end);
     }
@@ -197,7 +197,8 @@ static size_t l2_scratch_size(size_t n_items, size_t n_packs) {
          n_packs * (sizeof(mb_swap) + sizeof(int32_t)) + mb_swap_lists_size(n_items, n_packs);
 }
 
-static void search_init(search *s, mb_packing *packing, double min_gain, void *scratch) {
+MB_SIMD_CLONES static void search_init(search *s, mb_packing *packing, double min_gain,
+                                       void *scratch) {
   const size_t m = packing->n_packs;
   double *real = scratch;
   mb_swap *swaps = (mb_swap *)(real + 3 * m + pair_bound_size(packing->n_items, m));

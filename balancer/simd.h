@@ -14,6 +14,13 @@
 #define MB_SIMD_CLONES
 #endif
 
+/* A condition that mostly fails: what it guards may not cost the loop around it any registers. */
+#if defined(__GNUC__)
+#define MB_RARELY(condition) __builtin_expect((condition), 0)
+#else
+#define MB_RARELY(condition) (condition)
+#endif
+
 /* Before a loop over lanes, which gcc would rather unroll than make instructions of. */
 #if defined(__GNUC__) && !defined(__clang__)
 #define MB_SIMD_LOOP _Pragma("GCC unroll 1")

@@ -258,7 +258,7 @@ static inline double mb_swap_search(const mb_swap_lists *lists, const double *pa
     bool over_end = 2 * d_end >= p.delta;
     most = g > most ? g : most;
     most = g_end > most ? g_end : most;
-    if (g >= floor || g_end >= floor) {
+    if (MB_RARELY((g >= floor) | (g_end >= floor))) {
       mb_swap_walk(&p, i, j, !over, over, min_gain, best, gain);
       mb_swap_walk(&p, i_end - 1, j_end - 1, over_end ? back : 0, over_end ? 0 : back, min_gain,
                    best, gain);

@@ -8,6 +8,7 @@
 
 #include "tests/balance.h"
 
+/* The linker's names. NOLINTBEGIN(bugprone-reserved-identifier) */
 void *__real_malloc(size_t size);
 void *__real_calloc(size_t count, size_t size);
 void *__real_realloc(void *memory, size_t size);
@@ -43,6 +44,8 @@ void *__wrap_realloc(void *memory, size_t size) {
 void *__wrap_aligned_alloc(size_t alignment, size_t size) {
   return is_refused() ? NULL : __real_aligned_alloc(alignment, size);
 }
+
+/* NOLINTEND(bugprone-reserved-identifier) */
 
 /* Hierarchical with replicas, global with replicas, many GPUs, one item a pack. */
 static const mb_shape shapes[] = {

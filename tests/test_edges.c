@@ -217,19 +217,24 @@ static void test_near_ties(void) {
   uint32_t state = 5;
 
   for (int trial = 0; trial < 20000; trial++) {
-    double weight[150];
-    int32_t index[2][150];
-    int32_t rank[2][150];
+    double weight[240];
+    int32_t index[2][240];
+    int32_t rank[2][240];
     mb_pack_stats stats[2];
     size_t m = 2 + next_random(&state) % 5;
-    size_t n = m * (2 + next_random(&state) % (trial % 10 == 0 ? 24 : 7)); /* deep searches too */
+    size_t k =
+        next_random(&state) % 3 == 0 ? 17 + next_random(&state) % 24 : 2 + next_random(&state) % 7;
+    size_t n = m * k; /* small packs and large, which are searched differently */
     double base = (1 + next_random(&state) % 100000) / 97.0;
     uint32_t n_sizes = 1 + next_random(&state) % 12;
     const char *refinement = next_random(&state) % 2 == 0 ? "l2" : "maxmin";
     mb_balance_options options = {next_random(&state) % 2 == 0 ? 40 : MB_ROUNDS_UNLIMITED, 0,
                                   false};
     for (size_t i = 0; i < n; i++) {
-      weight[i] = base * (1 + next_random(&state) % n_sizes);
+      /* Some are heavy, or the longest-processing-time rule would leave large packs nothing to do.
+       */
+      uint32_t sizes = next_random(&state) % 8 == 0 ? 60 : n_sizes;
+      weight[i] = base * (1 + next_random(&state) % sizes);
       if (trial % 2 == 0) { /* small whole numbers: exact ties on both sides of the optimum */
         weight[i] = next_random(&state) % 40;
         continue;
