@@ -9,6 +9,7 @@
 #include "tests/balance.h"
 
 /* The linker's names. NOLINTBEGIN(bugprone-reserved-identifier) */
+/* NOLINTBEGIN(bugprone-reserved-identifier,cert-dcl37-c,cert-dcl51-cpp): names of the linker. */
 void *__real_malloc(size_t size);
 void *__real_calloc(size_t count, size_t size);
 void *__real_realloc(void *memory, size_t size);
@@ -44,6 +45,7 @@ void *__wrap_realloc(void *memory, size_t size) {
 void *__wrap_aligned_alloc(size_t alignment, size_t size) {
   return is_refused() ? NULL : __real_aligned_alloc(alignment, size);
 }
+/* NOLINTEND(bugprone-reserved-identifier,cert-dcl37-c,cert-dcl51-cpp) */
 
 /* NOLINTEND(bugprone-reserved-identifier) */
 

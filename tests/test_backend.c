@@ -72,7 +72,7 @@ static void test_planner(void) {
   const mb_backend *backends[2] = {&mb_backend_cpu, &mb_backend_cuda};
   mb_planner *planner = NULL;
 
-  for (size_t x = 0; x < L * E; x++) {
+  for (size_t x = 0; x < (size_t)L * E; x++) {
     load[x] = (double)(x * x % 37);
   }
   for (size_t l = 0; l < L; l++) {

@@ -28,12 +28,12 @@ static uint64_t dice_next(dice *d) {
   return z ^ (z >> 31);
 }
 
-static size_t pick(dice *d, size_t low, size_t high) {
-  return low + (size_t)(dice_next(d) % (high - low + 1));
-}
-
 static double uniform(dice *d) {
   return (double)(dice_next(d) >> 11) * 0x1p-53;
+}
+
+static size_t pick(dice *d, size_t low, size_t high) {
+  return low + (size_t)(uniform(d) * (double)(high - low + 1));
 }
 
 static void fill_skewed(dice *d, size_t n, double *load) {
@@ -187,18 +187,18 @@ static void test_sizes(void) {
 
 /* So many GPUs that the table of swaps has no room: every round searches all pairs anew. */
 static void test_without_table(void) {
-  enum { GPUS = 240 };
+  enum { GPUS = 240, ITEMS = 2 * GPUS };
   const mb_shape s = {.n_layers = 1,
-                      .n_experts = 2 * GPUS,
-                      .n_slots = 2 * GPUS,
+                      .n_experts = ITEMS,
+                      .n_slots = ITEMS,
                       .n_groups = 1,
                       .n_nodes = 1,
                       .n_gpus = GPUS};
   mb_balance_options options = MB_BALANCE_OPTIONS_DEFAULT;
-  double load[2 * GPUS];
+  double load[ITEMS];
   dice d = {.state = 7};
 
-  fill_skewed(&d, 2 * GPUS, load);
+  fill_skewed(&d, ITEMS, load);
   options.max_rounds = 3;
   CU_ASSERT(same_as_naive(&s, load, "l2", &options));
 }
@@ -206,11 +206,12 @@ static void test_without_table(void) {
 static const mb_shape small = {
     .n_layers = 3, .n_experts = 4, .n_slots = 6, .n_groups = 2, .n_nodes = 2, .n_gpus = 2};
 enum { SMALL_L = 3, SMALL_E = 4, SMALL_P = 6 };
+enum { SMALL_LOADS = SMALL_L * SMALL_E, SMALL_SLOTS = SMALL_L * SMALL_P };
 
 /* Of the maps, a caller may want the first alone. */
 static void test_one_map(void) {
-  const double load[SMALL_L * SMALL_E] = {4, 3, 2, 1, 0, 0, 0, 0, 9, 9, 9, 9};
-  int32_t map[SMALL_L * SMALL_P];
+  const double load[SMALL_LOADS] = {4, 3, 2, 1, 0, 0, 0, 0, 9, 9, 9, 9};
+  int32_t map[SMALL_SLOTS];
   mb_placement one = {.physical_to_logical_map = map};
   mb_placement all = placement_alloc(&small);
 
@@ -222,13 +223,13 @@ static void test_one_map(void) {
 
 /* The same words as on the CPU, and no output. */
 static void check_refused(const double *load, const char *message) {
-  int32_t map[SMALL_L * SMALL_P];
+  int32_t map[SMALL_SLOTS];
   mb_placement one = {.physical_to_logical_map = map};
 
   memset(map, 0x77, sizeof map);
   CHECK_FAILS(mb_rebalance_cuda(&small, load, mb_refinement_find("l2"), NULL, &one), MB_ERR_RANGE,
               message);
-  for (size_t x = 0; x < SMALL_L * SMALL_P; x++) {
+  for (size_t x = 0; x < SMALL_SLOTS; x++) {
     CU_ASSERT_EQUAL(map[x], 0x77777777);
   }
 }
@@ -237,7 +238,7 @@ static void test_bad_loads(void) {
   const double bad[] = {NAN, INFINITY, -INFINITY, -1, -DBL_TRUE_MIN, 0x1p53 + 2};
 
   for (size_t x = 0; x < sizeof bad / sizeof bad[0]; x++) {
-    double load[SMALL_L * SMALL_E] = {0};
+    double load[SMALL_LOADS] = {0};
     load[7] = bad[x];
     load[9] = bad[x];
     check_refused(load, "load of layer 1, expert 3 is ");
@@ -270,8 +271,8 @@ static void test_sum(void) {
 static void test_refusals(void) {
   const mb_refinement_type other = {.name = "other"};
   const mb_balance_options negative = {.max_rounds = -1};
-  const double load[SMALL_L * SMALL_E] = {0};
-  int32_t map[SMALL_L * SMALL_P];
+  const double load[SMALL_LOADS] = {0};
+  int32_t map[SMALL_SLOTS];
   mb_placement one = {.physical_to_logical_map = map};
   mb_shape wrong = small;
   mb_shape large = small;
@@ -300,11 +301,11 @@ static void test_reuse(void) {
   CHECK_OK(mb_backend_cuda.create(&small, &rebalancer));
   for (unsigned long seed = 1; seed <= 6; seed++) {
     dice d = {.state = seed};
-    double load[SMALL_L * SMALL_E];
+    double load[SMALL_LOADS];
     const mb_refinement_type *refinement = mb_refinements()[seed % 3];
     mb_placement a = placement_alloc(&small);
     mb_placement b = placement_alloc(&small);
-    fill_skewed(&d, SMALL_L * SMALL_E, load);
+    fill_skewed(&d, SMALL_LOADS, load);
     CHECK_OK(mb_backend_cuda.rebalance(rebalancer, load, refinement, NULL, &a, NULL));
     CHECK_OK(mb_naive_rebalance(&small, load, refinement->name, NULL, &b, NULL));
     CU_ASSERT(placement_equal(&small, &a, &b));
@@ -317,13 +318,13 @@ static void test_reuse(void) {
 /* Captured once, the launch works on whatever loads are there; a layer out of range is reported. */
 static void test_graph(void) {
   enum { RUNS = 3, BAD = 5 };
-  double load[RUNS * SMALL_L * SMALL_E];
-  int32_t map[RUNS * SMALL_L * SMALL_P];
+  double load[RUNS * SMALL_LOADS];
+  int32_t map[RUNS * SMALL_SLOTS];
   mb_cuda_report report[RUNS * SMALL_L * 2];
   dice d = {.state = 11};
 
-  fill_skewed(&d, (size_t)RUNS * SMALL_L * SMALL_E, load);
-  load[2 * SMALL_L * SMALL_E + BAD] = NAN; /* in the last run, layer 1 */
+  fill_skewed(&d, (size_t)RUNS * SMALL_LOADS, load);
+  load[2 * SMALL_LOADS + BAD] = NAN; /* in the last run, layer 1 */
   CU_ASSERT_EQUAL(cuda_graph_rebalance(&small, RUNS, load, map, report), 0);
   for (size_t x = 0; x < RUNS * SMALL_L; x++) {
     mb_shape layer = small;
