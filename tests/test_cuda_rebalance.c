@@ -326,7 +326,7 @@ static void test_graph(void) {
   fill_skewed(&d, (size_t)RUNS * SMALL_LOADS, load);
   load[2 * SMALL_LOADS + BAD] = NAN; /* in the last run, layer 1 */
   CU_ASSERT_EQUAL(cuda_graph_rebalance(&small, RUNS, load, map, report), 0);
-  for (size_t x = 0; x < RUNS * SMALL_L; x++) {
+  for (size_t x = 0; x < (size_t)RUNS * SMALL_L; x++) {
     mb_shape layer = small;
     mb_placement one = placement_alloc(&small);
     mb_pack_stats stats;
