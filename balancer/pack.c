@@ -9,11 +9,12 @@
 
 #include "balancer/options.h"
 #include "balancer/packing.h"
+#include "balancer/simd.h"
 
 static const double WEIGHT_SUM_MAX = 1152921504606846976.0; /* 2^60 */
 
-/* A key's bytes, sorted by one at a time. Up to so many items insertion sort is the faster. */
-enum { DIGITS = 8, DIGIT_VALUES = 256, INSERTION_MAX = 64 };
+/* A key's bytes, sorted by one at a time. Up to so many items counting is the faster. */
+enum { DIGITS = 8, DIGIT_VALUES = 256, COUNTING_MAX = 192 };
 
 mb_status mb_balance_options_check(const mb_balance_options *options) {
   if (options->max_rounds < 0) {
@@ -100,14 +101,20 @@ static uint64_t sort_key(double weight) {
   return ~bits;
 }
 
-static void sort_by_insertion(size_t n_items, mb_pack_item *item) {
-  for (size_t t = 1; t < n_items; t++) {
-    mb_pack_item moved = item[t];
-    size_t at = t;
-    for (; at > 0 && item[at - 1].key > moved.key; at--) {
-      item[at] = item[at - 1];
+/* An item stands behind all that are heavier, and equals behind each other. Counting takes n^2
+   comparisons, but many at once (SIMD), and there is nothing to guess for a processor. An item's
+   key here counts those that are as heavy as the one whose place this is. */
+MB_SIMD_CLONES static void sort_by_counting(size_t n_items, const double *weight,
+                                            mb_pack_item *item) {
+  for (size_t t = 0; t < n_items; t++) {
+    item[t].key = 0;
+  }
+  for (size_t i = 0; i < n_items; i++) {
+    int64_t n_heavier = 0;
+    for (size_t j = 0; j < n_items; j++) {
+      n_heavier += weight[j] > weight[i];
     }
-    item[at] = moved;
+    item[(size_t)n_heavier + item[n_heavier].key++].index = (int32_t)i;
   }
 }
 
@@ -148,12 +155,12 @@ static void sort_by_digits(size_t n_items, mb_pack_scratch *scratch) {
 
 /* Heaviest first, equals by index. */
 static void sort_items(size_t n_items, const double *weight, mb_pack_scratch *scratch) {
-  for (size_t i = 0; i < n_items; i++) {
-    scratch->item[i] = (mb_pack_item){sort_key(weight[i]), (int32_t)i};
-  }
-  if (n_items <= INSERTION_MAX) {
-    sort_by_insertion(n_items, scratch->item);
+  if (n_items <= COUNTING_MAX) {
+    sort_by_counting(n_items, weight, scratch->item);
   } else {
+    for (size_t i = 0; i < n_items; i++) {
+      scratch->item[i] = (mb_pack_item){sort_key(weight[i]), (int32_t)i};
+    }
     sort_by_digits(n_items, scratch);
   }
   for (size_t t = 0; t < n_items; t++) {
