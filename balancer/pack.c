@@ -106,9 +106,7 @@ static uint64_t sort_key(double weight) {
    key here counts those that are as heavy as the one whose place this is. */
 MB_SIMD_CLONES static void sort_by_counting(size_t n_items, const double *weight,
                                             mb_pack_item *item) {
-  for (size_t t = 0; t < n_items; t++) {
-    item[t].key = 0;
-  }
+  memset(item, 0, n_items * sizeof *item);
   for (size_t i = 0; i < n_items; i++) {
     int64_t n_heavier = 0;
     for (size_t j = 0; j < n_items; j++) {
