@@ -42,10 +42,10 @@ typedef struct mb_cuda_report {
  * Loads are looked at on the GPU: of a layer with one out of range all maps are -1, and the report
  * says which.
  *
- * A layer and node is a block's work, and its state lies in shared memory, some 24 bytes a slot of
- * a node: some 9,000 slots a node with the 227 KiB of an H100, 6,500 with the 163 KiB of an A100.
- * l2 keeps a table of all pairs of GPUs of a node there as well, 12 bytes a pair; where that does
- * not fit, each round searches all pairs anew.
+ * A layer and node is a block's work, and its state lies in shared memory, some 28 bytes a slot of
+ * a node: 8,192 slots a node fit the 227 KiB of an H100, 5,800 the 163 KiB of an A100. l2 keeps a
+ * table of all pairs of a node's GPUs there as well, 12 bytes a pair (up to some 190 GPUs, or 160);
+ * where it does not fit, each round searches all pairs anew.
  *
  * @param shape      Checked as mb_shape_check() does.
  * @param load       [L,E] on the GPU; as mb_rebalance() wants them. Borrowed until the kernel ends.

@@ -8,8 +8,8 @@
  * the 2m pairs of the two packs that changed, and a look through a table of all pairs. For m = 64,
  * k = 7 that is one bisection of 3 steps a thread, and 4 entries of the table: some tenfold less.
  * So it is the pack pairs, and a few lanes share a pair where there are more threads than pairs.
- * Where the table of m(m-1)/2 entries does not fit into shared memory (m above some 140 on sm_80,
- * 170 on sm_90), every round searches all pairs: still n k log k / 2 against n^2 / 2 steps of m.
+ * Where the table of m(m-1)/2 entries does not fit into shared memory (m above some 160 on sm_80,
+ * 190 on sm_90), every round searches all pairs: still n k log k / 2 against n^2 / 2 steps of m.
  */
 #ifndef MB_CUDA_SWAP_CUH
 #define MB_CUDA_SWAP_CUH
