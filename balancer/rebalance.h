@@ -77,6 +77,9 @@ MB_NODISCARD mb_status mb_rebalance(const mb_shape *shape, const double *load,
 typedef struct mb_workspace mb_workspace;
 
 /**
+ * Takes a few dozen bytes a slot and thread, and for l2's bounds m^2 doubles a thread, m being the
+ * GPUs of a node, or 8 MB at most.
+ *
  * @param n_threads 0: as many as OpenMP would use now. More than there are layers are not used.
  * @param workspace Transferred: mb_workspace_destroy() it. Written only on MB_OK.
  * @return MB_OK; MB_ERR_SHAPE; MB_ERR_MEMORY.

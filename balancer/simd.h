@@ -5,9 +5,11 @@
 #ifndef MB_BALANCER_SIMD_H
 #define MB_BALANCER_SIMD_H
 
+#include <limits.h> /* names the C library, which has to help with the choice */
+
 /* Before a function: built for several instruction sets, of which the program picks the widest that
    the machine has. The choice is made before sanitizers are ready for it, so not with them. */
-#if defined(__GNUC__) && !defined(__clang__) && defined(__x86_64__) && defined(__gnu_linux__) && \
+#if defined(__GNUC__) && !defined(__clang__) && defined(__x86_64__) && defined(__GLIBC__) && \
     !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
 #define MB_SIMD_CLONES __attribute__((target_clones("default", "avx2", "avx512f")))
 #else

@@ -3,6 +3,9 @@
 
 # MB_CUDA_FOUND: whether the kernels are built for GPUs.
 set(MB_CUDA_FOUND OFF)
+if(NOT MB_CUDA MATCHES "^(AUTO|ON|OFF)$")
+  message(FATAL_ERROR "MB_CUDA is ${MB_CUDA}, but has to be AUTO, ON or OFF")
+endif()
 if(MB_CUDA)
   include(CheckLanguage)
   if(NOT CMAKE_CUDA_COMPILER AND NOT DEFINED ENV{CUDACXX})

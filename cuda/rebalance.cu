@@ -5,8 +5,9 @@
  *
  * - Work: a block a layer and node; deepseek-v3 has 232 of 128 threads, kimi-k2 60 of 512. An H100
  *   has 132 multiprocessors, so that all blocks are in flight at once, and the launch takes as long
- *   as its slowest block. There is little to gain from more threads: what a block does is mostly
- *   one chain of dependent steps.
+ *   as its slowest block. What a block does is mostly one chain of dependent steps; so it has as
+ *   many threads as slots, which is enough for the pairs of a round, and at most 512: with 1,024
+ *   a barrier would cost more, and a thread could not have the 64 registers that l2 takes.
  * - Bytes: each load is read by each of the layer's nodes, at most 0.5 MB in all; the maps are
  *   written once, 2.1 MB for deepseek-v3 and 6.1 MB for kimi-k2, nearly all of it padding of
  *   logical_to_physical_map: 2 microseconds at 3 TB/s. Without that map the bytes do not count.
@@ -138,13 +139,14 @@ static mb_cuda_layout layout_of(const mb_cuda_task &task, int table_pairs) {
 
 /* With a table of swaps if l2 runs and it fits. `limit`: what a block can have. */
 static mb_status lay_out(mb_cuda_task *task, bool wants_table, size_t limit) {
-  /* What the kernel has besides, and the GPU keeps for itself. */
-  const size_t reserved = MB_WARPS_MAX * sizeof(mb_choice) + sizeof(int) + 1024;
+  /* The kernel's own arrays, with room for their alignment. */
+  const size_t reserved = MB_WARPS_MAX * sizeof(mb_choice) + 2 * sizeof(mb_choice);
   size_t m = (size_t)larger(task->node_gpus, task->n_nodes);
   size_t pairs = m * (m - 1) / 2;
 
   limit = limit > reserved ? limit - reserved : 0;
-  if (wants_table && pairs <= limit / sizeof(double)) {
+  bool swaps = task->gpu_slots > 1 || task->n_groups > task->n_nodes;
+  if (wants_table && swaps && pairs <= limit / sizeof(double)) {
     task->layout = layout_of(*task, (int)pairs);
     if (task->layout.bytes <= limit) {
       return MB_OK;
@@ -163,6 +165,12 @@ static mb_status lay_out(mb_cuda_task *task, bool wants_table, size_t limit) {
 
 /* 16 bits name an expert; whatever of a node's does not fit is refused for its memory. */
 static mb_status check_size(const mb_shape *shape) {
+  if (shape->n_layers > INT32_MAX / shape->n_nodes) {
+    return MB_FAIL(
+        MB_ERR_UNSUPPORTED,
+        "%zu layers on %zu nodes are more blocks than a launch can have; use backend cpu",
+        shape->n_layers, shape->n_nodes);
+  }
   if (shape->n_experts > UINT16_MAX || shape->n_slots / shape->n_nodes > UINT16_MAX ||
       shape->n_slots > INT32_MAX / 2) {
     return MB_FAIL(MB_ERR_UNSUPPORTED,
@@ -276,6 +284,7 @@ typedef struct rebalancer {
   double *load; /* on the GPU, as are these: */
   mb_placement placement;
   mb_cuda_report *report;
+  mb_placement host_placement; /* until all maps are there */
   mb_cuda_report *host_report; /* [n_reports] */
 } rebalancer;
 
@@ -293,6 +302,9 @@ static void rebalancer_destroy(void *memory) {
   if (r->stream != NULL) {
     (void)cudaStreamDestroy(r->stream);
   }
+  free(r->host_placement.physical_to_logical_map);
+  free(r->host_placement.logical_to_physical_map);
+  free(r->host_placement.expert_count);
   free(r->host_report);
   free(r);
 }
@@ -314,8 +326,12 @@ static mb_status rebalancer_allocate(rebalancer *r) {
 
   r->n_reports = s->n_layers * (mb_shape_is_hierarchical(s) ? s->n_nodes : 1);
   r->host_report = (mb_cuda_report *)malloc(r->n_reports * sizeof *r->host_report);
-  if (r->host_report == NULL) {
-    return MB_FAIL(MB_ERR_MEMORY, "no memory for the reports of %zu layers", s->n_layers);
+  r->host_placement.physical_to_logical_map = (int32_t *)malloc(map_bytes(s));
+  r->host_placement.logical_to_physical_map = (int32_t *)malloc(back_bytes(s));
+  r->host_placement.expert_count = (int32_t *)malloc(count_bytes(s));
+  if (r->host_report == NULL || r->host_placement.physical_to_logical_map == NULL ||
+      r->host_placement.logical_to_physical_map == NULL || r->host_placement.expert_count == NULL) {
+    return MB_FAIL(MB_ERR_MEMORY, "no memory for the maps of %zu layers", s->n_layers);
   }
   MB_TRY(translate(cudaStreamCreateWithFlags(&r->stream, cudaStreamNonBlocking), "make a stream"));
   MB_TRY(translate(cudaMalloc(&r->load, s->n_layers * s->n_experts * sizeof(double)),
@@ -380,30 +396,26 @@ static mb_status read_report(const rebalancer *r, const double *load, mb_pack_st
   return MB_OK;
 }
 
-static mb_status copy_maps(const rebalancer *r, mb_placement *placement) {
-  const mb_placement *from = &r->placement;
+/* To the host's own maps first: the caller's stay as they were if any of this fails. */
+static mb_status copy_maps(const rebalancer *r, const mb_placement *wanted) {
+  const mb_placement *to = &r->host_placement;
 
-  if (placement->logical_to_physical_map != NULL) {
-    MB_TRY(copy(placement->logical_to_physical_map, from->logical_to_physical_map,
-                back_bytes(&r->shape), cudaMemcpyDeviceToHost, r));
-  }
-  if (placement->expert_count != NULL) {
-    MB_TRY(copy(placement->expert_count, from->expert_count, count_bytes(&r->shape),
+  if (wanted->logical_to_physical_map != NULL) {
+    MB_TRY(copy(to->logical_to_physical_map, wanted->logical_to_physical_map, back_bytes(&r->shape),
                 cudaMemcpyDeviceToHost, r));
   }
-  MB_TRY(copy(placement->physical_to_logical_map, from->physical_to_logical_map,
-              map_bytes(&r->shape), cudaMemcpyDeviceToHost, r));
+  if (wanted->expert_count != NULL) {
+    MB_TRY(copy(to->expert_count, wanted->expert_count, count_bytes(&r->shape),
+                cudaMemcpyDeviceToHost, r));
+  }
+  MB_TRY(copy(to->physical_to_logical_map, wanted->physical_to_logical_map, map_bytes(&r->shape),
+              cudaMemcpyDeviceToHost, r));
   return wait(r);
 }
 
-/* Reports come first, and maps only once they are good: arrays stay as they were on a failure. */
-static mb_status rebalancer_run(void *memory, const double *load,
-                                const mb_refinement_type *refinement,
-                                const mb_balance_options *options, mb_placement *placement,
-                                mb_pack_stats *stats) {
-  rebalancer *r = (rebalancer *)memory;
+/* The maps that the caller wants, as the GPU has them. */
+static mb_placement wanted_maps(const rebalancer *r, const mb_placement *placement) {
   mb_placement wanted = r->placement;
-  mb_pack_stats taken;
 
   if (placement->logical_to_physical_map == NULL) {
     wanted.logical_to_physical_map = NULL;
@@ -411,15 +423,46 @@ static mb_status rebalancer_run(void *memory, const double *load,
   if (placement->expert_count == NULL) {
     wanted.expert_count = NULL;
   }
+  return wanted;
+}
+
+/* Reports come first, and maps only once they are good. */
+static mb_status run_on_gpu(const rebalancer *r, const double *load, const char *refinement,
+                            const mb_balance_options *options, const mb_placement *wanted,
+                            mb_pack_stats *stats) {
   MB_TRY(copy(r->load, load, r->shape.n_layers * r->shape.n_experts * sizeof *load,
               cudaMemcpyHostToDevice, r));
-  MB_TRY(mb_rebalance_cuda_launch(&r->shape, r->load, refinement->name, options, &wanted, r->report,
+  MB_TRY(mb_rebalance_cuda_launch(&r->shape, r->load, refinement, options, wanted, r->report,
                                   r->stream));
   MB_TRY(
       copy(r->host_report, r->report, r->n_reports * sizeof *r->report, cudaMemcpyDeviceToHost, r));
   MB_TRY(wait(r));
-  MB_TRY(read_report(r, load, &taken));
-  MB_TRY(copy_maps(r, placement));
+  MB_TRY(read_report(r, load, stats));
+  return copy_maps(r, wanted);
+}
+
+static mb_status rebalancer_run(void *memory, const double *load,
+                                const mb_refinement_type *refinement,
+                                const mb_balance_options *options, mb_placement *placement,
+                                mb_pack_stats *stats) {
+  const rebalancer *r = (const rebalancer *)memory;
+  const mb_placement wanted = wanted_maps(r, placement);
+  mb_pack_stats taken;
+  mb_status status = run_on_gpu(r, load, refinement->name, options, &wanted, &taken);
+
+  if (status != MB_OK) {
+    (void)cudaStreamSynchronize(r->stream); /* the caller's loads may still be on their way */
+    return status;
+  }
+  memcpy(placement->physical_to_logical_map, r->host_placement.physical_to_logical_map,
+         map_bytes(&r->shape));
+  if (wanted.logical_to_physical_map != NULL) {
+    memcpy(placement->logical_to_physical_map, r->host_placement.logical_to_physical_map,
+           back_bytes(&r->shape));
+  }
+  if (wanted.expert_count != NULL) {
+    memcpy(placement->expert_count, r->host_placement.expert_count, count_bytes(&r->shape));
+  }
   if (stats != NULL) {
     *stats = taken;
   }

@@ -42,10 +42,11 @@ typedef struct mb_cuda_report {
  * Loads are looked at on the GPU: of a layer with one out of range all maps are -1, and the report
  * says which.
  *
- * A layer and node is a block's work, and its state lies in shared memory, some 28 bytes a slot of
- * a node: 8,192 slots a node fit the 227 KiB of an H100, 5,800 the 163 KiB of an A100. l2 keeps a
- * table of all pairs of a node's GPUs there as well, 12 bytes a pair (up to some 190 GPUs, or 160);
- * where it does not fit, each round searches all pairs anew.
+ * A layer and node is a block's work, and its state lies in shared memory: 16 bytes a slot of a
+ * node, 8 more for each of them up to the next power of two, and 10 a GPU. 4,500 slots a node fit
+ * the 163 KiB of an A100, 7,500 the 227 KiB of an H100. l2 keeps a table of all pairs of a node's
+ * GPUs there as well, 12 bytes a pair (up to some 160 GPUs, or 190); where it does not fit, each
+ * round searches all pairs anew.
  *
  * @param shape      Checked as mb_shape_check() does.
  * @param load       [L,E] on the GPU; as mb_rebalance() wants them. Borrowed until the kernel ends.
@@ -78,7 +79,9 @@ MB_NODISCARD mb_status mb_rebalance_cuda(const mb_shape *shape, const double *lo
 
 /**
  * The GPU as a backend: named "cuda", and "cuda-emulated" where the kernels run on the CPU
- * (cuda/host, in tests). A rebalancer has memory on the GPU for one shape, and a stream.
+ * (cuda/host, in tests). A rebalancer has memory on the GPU for one shape, and a stream. They are
+ * of the device that was the thread's current one at create, and it has to be that again in each
+ * call.
  */
 extern const mb_backend mb_backend_cuda;
 

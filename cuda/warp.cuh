@@ -50,7 +50,8 @@ __device__ inline mb_choice mb_warp_best(mb_choice mine) {
   return mb_choice{(uint64_t)high_best << 32 | low_best, id};
 }
 
-/** Whether this lane has the best of the warp; ids differ. Most often the upper half decides. */
+/** Whether this lane has the best of the warp. Ids differ, but for lanes with nothing to offer,
+ * whose UINT32_MAX loses. Most often the upper half decides. */
 __device__ inline bool mb_warp_is_best(mb_choice mine) {
   uint32_t high = (uint32_t)(mine.key >> 32);
   uint32_t low = (uint32_t)mine.key;

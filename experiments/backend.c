@@ -29,7 +29,7 @@ mb_status mb_backend_choose(const char *word, const mb_shape *shape, mb_backend_
       (void)snprintf(chosen.gpu, sizeof chosen.gpu, "%s", device.name);
     } else if (strcmp(word, "auto") == 0) {
       (void)snprintf(chosen.note, sizeof chosen.note,
-                     "backend auto: plans are made on the CPU, for %.400s", mb_error_message());
+                     "backend auto: plans are made on the CPU, because %.400s", mb_error_message());
     } else {
       return MB_FAIL(status, "backend cuda: %.400s", mb_error_message());
     }

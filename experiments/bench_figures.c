@@ -203,8 +203,11 @@ static bool tabulate_balance(const mb_bench_result *result, mb_table *table) {
 
 static const struct figure {
   const char *name;
+  const char *needs;
   bool (*tabulate)(const mb_bench_result *result, mb_table *table); /* false: nothing to draw */
-} figures[] = {{"bench_scaling", tabulate_scaling}, {"bench_balance", tabulate_balance}};
+} figures[] = {
+    {"bench_scaling", "problems of k8 or m16, and a strategy that swaps", tabulate_scaling},
+    {"bench_balance", "problems of models", tabulate_balance}};
 
 static mb_status draw(const char *scripts, const char *folder, const char *name) {
   static const char *const formats[] = {"pdf", "png"};
@@ -231,6 +234,7 @@ static mb_status write_figure(const mb_bench_result *result, const struct figure
   MB_TRY(mb_table_create(path, &table));
   if (!figure->tabulate(result, table)) {
     mb_table_discard(table);
+    (void)printf("%s is not drawn: it needs %s\n", figure->name, figure->needs);
     return MB_OK;
   }
   MB_TRY(mb_table_finish(table));

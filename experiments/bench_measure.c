@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cuda/rebalance.h"
 #include "experiments/bench_lane.h"
 #include "experiments/interrupt.h"
 #include "experiments/progress.h"
@@ -38,9 +39,14 @@ static mb_status add_backend(work *w, const mb_bench_implementation *implementat
   /* The backend's own name: a GPU that is emulated says so there. */
   mb_status status = mb_bench_lane_init(&w->lanes[w->n_lanes], implementation->backend->name, shape,
                                         implementation->backend, NULL);
-  if (status == MB_ERR_UNSUPPORTED && !w->plan->must_run) {
+  if (status == MB_ERR_UNSUPPORTED) {
     char why[1024];
     (void)snprintf(why, sizeof why, "%s", mb_error_message());
+    /* A machine without the device that was asked for is an error; a shape too large for it is not.
+     */
+    if (w->plan->must_run && mb_cuda_device_find(NULL) != MB_OK) {
+      return MB_FAIL(status, "%s", why);
+    }
     return mb_bench_result_note(w->result, "%s is left out: %s", implementation->name, why);
   }
   w->n_lanes += status == MB_OK;
@@ -147,9 +153,13 @@ static mb_status repeat(work *w, const mb_refinement_type *strategy, mb_bench_ro
 
   (void)snprintf(when, sizeof when, "repetition %zu", repetition);
   MB_TRY(mb_bench_loads(w->problem, w->plan->seed, repetition, w->load));
-  for (size_t i = 0; i < w->n_lanes; i++) {
+  /* Each in turn begins, so that nobody always comes after the same one. */
+  for (size_t turn = 0; turn < w->n_lanes; turn++) {
+    size_t i = (turn + repetition) % w->n_lanes;
     MB_TRY(mb_interrupt_check());
     MB_TRY(measure(w, &w->lanes[i], strategy, &rows[i], repetition));
+  }
+  for (size_t i = 0; i < w->n_lanes; i++) {
     if (!is_torch(&w->lanes[i])) {
       MB_TRY(check_placements(w, strategy, &w->lanes[i], when));
     }
@@ -190,7 +200,7 @@ mb_status mb_bench_measure(const mb_bench_plan *plan, const mb_bench_problem *pr
   (void)snprintf(what, sizeof what, "repetitions of %s", problem->name);
   mb_progress_start(&w.progress, what, plan->n_strategies * (plan->repetitions + 1), false);
   status = status == MB_OK ? add_lanes(&w) : status;
-  for (size_t s = 0; s < plan->n_strategies && status == MB_OK; s++) {
+  for (size_t s = 0; s < plan->n_strategies && w.n_lanes > 0 && status == MB_OK; s++) {
     status = measure_strategy(&w, plan->strategies[s]);
   }
   mb_progress_end(&w.progress);

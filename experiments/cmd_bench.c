@@ -340,8 +340,10 @@ static int run_bench(int argc, char **argv) {
   static const struct argp argp = {
       .options = options,
       .parser = parse,
-      .doc = "Measures how long a rebalance takes, by implementations that all give the same "
-             "placement (checked in every repetition), and how even a balance it reaches.\v",
+      .doc =
+          "Measures how long a rebalance takes, and how even a balance it reaches. Implementations "
+          "measured together have to place alike in every repetition; PyTorch once, in "
+          "float64.\v",
       .help_filter = help_filter,
   };
   bench_arguments arguments = {.plan = {.repetitions = 7, .seed = 1}};

@@ -237,6 +237,15 @@ static void run_fini(run *r) {
 
 enum { KEY_SET = 256, KEY_BACKEND };
 
+static bool is_backend(const char *word) {
+  size_t i = 0;
+
+  while (mb_backend_words[i] != NULL && strcmp(mb_backend_words[i], word) != 0) {
+    i++;
+  }
+  return mb_backend_words[i] != NULL;
+}
+
 static error_t parse(int key, char *value, struct argp_state *state) {
   arguments *found = state->input;
 
@@ -257,6 +266,9 @@ static error_t parse(int key, char *value, struct argp_state *state) {
     found->settings[found->n_settings++] = value;
     return 0;
   case KEY_BACKEND:
+    if (!is_backend(value)) {
+      argp_error(state, "--backend is '%s', but has to be one of: cpu, cuda, auto", value);
+    }
     (void)snprintf(found->backend, sizeof found->backend, "backend=%s", value);
     return 0;
   case ARGP_KEY_ARG:

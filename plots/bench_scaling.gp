@@ -24,7 +24,7 @@ set yrange [least / 3 : most * 2]
 set xtics n_least, 2, n_most
 set format y "%g"
 set label 1 "items n" center at graph 0.5, screen down(tall - 0.08)
-set label 2 "time a round, with all else (µs)" center rotate at screen across(0.11), graph 0.5
+set label 2 "time of a rebalance / its rounds (µs)" center rotate at screen across(0.11), graph 0.5
 
 # Both guides start below the data; each ends at the plot's right or upper edge.
 start = least / 2

@@ -59,9 +59,10 @@ if "$moebal" run tiny.yaml -q -o r.h5 --backend cuda 2>/dev/null; then
 else
   refuses 1 "moebal: backend cuda: " run tiny.yaml -o r.h5 --backend cuda
   run 0 run tiny.yaml -o r.h5 --set backend=auto
-  one_line "--set backend=auto" "moebal: backend auto: plans are made on the CPU, for "
+  one_line "--set backend=auto" "moebal: backend auto: plans are made on the CPU, because "
 fi
-refuses 1 "--set: backend is 'gpu', but has to be one of: cpu, cuda, auto" run tiny.yaml --backend gpu
+refuses 2 "--backend is 'gpu', but has to be one of: cpu, cuda, auto" run tiny.yaml --backend gpu
+refuses 1 "--set: backend is 'gpu', but has to be one of: cpu, cuda, auto" run tiny.yaml --set backend=gpu
 
 # Refused before any work; what was there stays.
 before=$(cksum <r.h5)

@@ -203,6 +203,24 @@ static void test_without_table(void) {
   CU_ASSERT(same_as_naive(&s, load, "l2", &options));
 }
 
+/* 48,640 bytes: more than a kernel has unasked, by its own 528 alone. */
+static void test_near_48_kib(void) {
+  enum { ITEMS = 1536 };
+  const mb_shape s = {.n_layers = 1,
+                      .n_experts = ITEMS,
+                      .n_slots = ITEMS,
+                      .n_groups = 1,
+                      .n_nodes = 1,
+                      .n_gpus = ITEMS / 2};
+  mb_balance_options options = MB_BALANCE_OPTIONS_DEFAULT;
+  double load[ITEMS];
+  dice d = {.state = 9};
+
+  fill_skewed(&d, ITEMS, load);
+  options.max_rounds = 3;
+  CU_ASSERT(same_as_naive(&s, load, "maxmin", &options));
+}
+
 static const mb_shape small = {
     .n_layers = 3, .n_experts = 4, .n_slots = 6, .n_groups = 2, .n_nodes = 2, .n_gpus = 2};
 enum { SMALL_L = 3, SMALL_E = 4, SMALL_P = 6 };
@@ -351,6 +369,7 @@ int main(int argc, char **argv) {
   CU_TestInfo tests[] = {{"instances", test_instances},
                          {"sizes", test_sizes},
                          {"without a table", test_without_table},
+                         {"near 48 KiB", test_near_48_kib},
                          {"one map", test_one_map},
                          {"bad loads", test_bad_loads},
                          {"sums", test_sum},

@@ -131,9 +131,12 @@ static double *random_load(const mb_shape *s, uint32_t seed) {
   return load;
 }
 
+/* The last has more GPUs than l2 keeps rows for. */
 static void test_many_experts(void) {
-  const mb_shape shapes[] = {
-      {2, 1024, 1152, 1, 1, 64}, {2, 1024, 1280, 8, 4, 32}, {2, 1024, 1024, 1, 1, 512}};
+  const mb_shape shapes[] = {{2, 1024, 1152, 1, 1, 64},
+                             {2, 1024, 1280, 8, 4, 32},
+                             {2, 1024, 1024, 1, 1, 512},
+                             {1, 3084, 3084, 1, 1, 1028}};
 
   for (size_t x = 0; x < sizeof shapes / sizeof shapes[0]; x++) {
     const mb_shape *s = &shapes[x];
@@ -263,7 +266,7 @@ int main(void) {
                          {"a node without load", test_node_without_load},
                          {"the order of a node's list", test_list_of_node},
                          {"global where groups do not divide", test_global},
-                         {"1024 experts (seeds 7, 8, 9)", test_many_experts},
+                         {"1024 experts and more (seeds 7 to 10)", test_many_experts},
                          {"maps that are not asked for", test_optional_maps},
                          {"any number of threads (seed 11)", test_threads},
                          {"no rounds and unlimited rounds", test_rounds},
