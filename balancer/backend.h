@@ -29,6 +29,9 @@ typedef struct mb_backend {
 /** mb_workspace_rebalance() on as many threads as OpenMP would use at create. */
 extern const mb_backend mb_backend_cpu;
 
+/** The same on one thread. */
+extern const mb_backend mb_backend_cpu_1;
+
 #ifdef __cplusplus
 }
 #endif

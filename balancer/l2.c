@@ -13,6 +13,7 @@
  */
 #include <math.h>
 
+#include "balancer/gain.h"
 #include "balancer/options.h"
 #include "balancer/pack.h"
 #include "balancer/swap.h"
@@ -22,10 +23,6 @@ static const mb_param l2_params[] = {
 
 /* So many packs' rows are kept from round to round, in 8 MB; those of more are bounded anew. */
 enum { KEPT_PACKS_MAX = 1024 };
-
-static inline double l2_gain(double d, double delta) {
-  return 2 * d * (delta - d);
-}
 
 /* Row a holds what is known of the pairs (a, b) with a changed after b. In doubles, for SIMD. */
 typedef struct search {
@@ -61,7 +58,7 @@ MB_SIMD_CLONES static void search_row_wide(search *s, size_t a, mb_swap *best) {
   const double floor = mb_swap_floor(best->gain);
 
   if (s->bound[a] == INFINITY || s->row_stride == 0) { /* nothing is kept of an earlier search */
-    mb_swap_bounds(&s->lists, load, a, bound, l2_gain);
+    mb_swap_bounds(&s->lists, load, a, bound, mb_gain_l2);
   }
   keep_row(s, a, bound, 0, m);
   for (size_t b = 0; b < m; b += MB_SWAP_LANES) {
@@ -71,7 +68,7 @@ MB_SIMD_CLONES static void search_row_wide(search *s, size_t a, mb_swap *best) {
       reaches |= bound[x] >= floor;
     }
     if (reaches) {
-      mb_swap_gains(&s->lists, load, a, b, bound + b, l2_gain);
+      mb_swap_gains(&s->lists, load, a, b, bound + b, mb_gain_l2);
       keep_row(s, a, bound, b, end);
     }
   }
@@ -83,7 +80,7 @@ MB_SIMD_CLONES static void search_row_wide(search *s, size_t a, mb_swap *best) {
   }
   for (size_t b = first; b < m; b++) {
     if (bound[b] == gain) {
-      mb_swap swap = mb_swap_of_gain(&s->lists, load, a, b, gain, l2_gain);
+      mb_swap swap = mb_swap_of_gain(&s->lists, load, a, b, gain, mb_gain_l2);
       s->partner[a] = is_preferred(swap, s->best[a]) ? (int32_t)b : s->partner[a];
       s->best[a] = is_preferred(swap, s->best[a]) ? swap : s->best[a];
     }
@@ -100,12 +97,12 @@ static void search_row_deep(search *s, size_t a, mb_swap *best) {
   double floor = mb_swap_floor(best->gain);
   double most = 0;
 
-  mb_swap_bounds(&s->lists, load, a, bound, l2_gain);
+  mb_swap_bounds(&s->lists, load, a, bound, mb_gain_l2);
   keep_row(s, a, bound, 0, m);
   size_t b = mb_argmax(bound, m);
   for (; bound[b] >= floor; b = mb_argmax(bound, m)) {
     const mb_swap before = found;
-    double top = mb_swap_search(&s->lists, load, a, b, s->min_gain, &found, l2_gain);
+    double top = mb_swap_search(&s->lists, load, a, b, s->min_gain, &found, mb_gain_l2);
     most = top > most ? top : most;
     if (found.i != before.i || found.j != before.j) {
       s->partner[a] = (int32_t)b;
@@ -220,7 +217,7 @@ MB_SIMD_CLONES static void search_init(search *s, mb_packing *packing, double mi
   }
   for (size_t a = 0; a < m; a++) {
     double *bound = s->pair_bound + a * s->row_stride;
-    mb_swap_bounds(&s->lists, packing->pack_load, a, bound, l2_gain);
+    mb_swap_bounds(&s->lists, packing->pack_load, a, bound, mb_gain_l2);
     keep_row(s, a, bound, 0, m);
     s->bound[a] = bound[mb_argmax(bound, m)];
   }

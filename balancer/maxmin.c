@@ -6,18 +6,13 @@
  * The best swap is made while it gains more than min_gain, at most max_rounds times.
  * Complexity: O(n) a round, by the search of balancer/swap.h over the pairs that A is in.
  */
+#include "balancer/gain.h"
 #include "balancer/options.h"
 #include "balancer/pack.h"
 #include "balancer/swap.h"
 
 static const mb_param maxmin_params[] = {
     MB_OPTION_MAX_ROUNDS, MB_OPTION_MIN_GAIN("tokens"), MB_OPTION_REFERENCE_QUIRKS, {0}};
-
-static double maxmin_gain(double d, double delta) {
-  double rest = delta - d;
-
-  return d < rest ? d : rest;
-}
 
 static size_t find_heaviest(size_t n_packs, const double *pack_load) {
   size_t heaviest = 0;
@@ -35,25 +30,13 @@ static mb_swap find_swap(const mb_swap_lists *lists, const double *pack_load, do
   const size_t heaviest = find_heaviest(lists->n_packs, pack_load);
   mb_swap best = {min_gain, 0, 0};
 
-  mb_swap_bounds(lists, pack_load, heaviest, bound, maxmin_gain);
+  mb_swap_bounds(lists, pack_load, heaviest, bound, mb_gain_maxmin);
   for (size_t pack = 0; pack < lists->n_packs; pack++) {
     if (bound[pack] >= mb_swap_floor(best.gain)) {
-      (void)mb_swap_search(lists, pack_load, heaviest, pack, min_gain, &best, maxmin_gain);
+      (void)mb_swap_search(lists, pack_load, heaviest, pack, min_gain, &best, mb_gain_maxmin);
     }
   }
   return best;
-}
-
-/* Whether the loads, sorted descending, have become lexicographically smaller. All but two are as
-   they were, and what two sorted lists share does not decide between them. */
-static bool is_smaller(double a, double b, double before_a, double before_b) {
-  double high = a > b ? a : b;
-  double before_high = before_a > before_b ? before_a : before_b;
-
-  if (high != before_high) {
-    return high < before_high;
-  }
-  return (a > b ? b : a) < (before_a > before_b ? before_b : before_a);
 }
 
 /* Makes the swap; with unlimited rounds only if the loads do become smaller. The packings then
@@ -66,7 +49,7 @@ static bool make_swap(mb_swap_lists *lists, mb_packing *packing, mb_swap swap, b
   double before_b = load[b];
 
   mb_swap_make(lists, packing, swap.i, swap.j);
-  if (unlimited && !is_smaller(load[a], load[b], before_a, before_b)) {
+  if (unlimited && !mb_loads_are_smaller(load[a], load[b], before_a, before_b)) {
     mb_swap_make(lists, packing, swap.i, swap.j);
     return false;
   }
@@ -80,9 +63,8 @@ static size_t maxmin_scratch_size(size_t n_items, size_t n_packs) {
 
 static void maxmin_refine(mb_packing *packing, const mb_balance_options *options, void *scratch) {
   bool unlimited = options->max_rounds == MB_ROUNDS_UNLIMITED;
-  mb_swap_lists lists;
-
   double *bound = scratch;
+  mb_swap_lists lists;
 
   mb_swap_lists_init(&lists, packing, bound + packing->n_packs);
   while (packing->rounds < options->max_rounds) {

@@ -344,12 +344,20 @@ mb_status mb_rebalance(const mb_shape *shape, const double *load,
   return status;
 }
 
-static mb_status backend_create(const mb_shape *shape, void **rebalancer) {
+static mb_status backend_create_with(const mb_shape *shape, size_t n_threads, void **rebalancer) {
   mb_workspace *workspace = NULL;
 
-  MB_TRY(mb_workspace_create(shape, 0, &workspace));
+  MB_TRY(mb_workspace_create(shape, n_threads, &workspace));
   *rebalancer = workspace;
   return MB_OK;
+}
+
+static mb_status backend_create(const mb_shape *shape, void **rebalancer) {
+  return backend_create_with(shape, 0, rebalancer);
+}
+
+static mb_status backend_create_1(const mb_shape *shape, void **rebalancer) {
+  return backend_create_with(shape, 1, rebalancer);
 }
 
 static mb_status backend_rebalance(void *rebalancer, const double *load,
@@ -366,6 +374,13 @@ static void backend_destroy(void *rebalancer) {
 const mb_backend mb_backend_cpu = {
     .name = "cpu",
     .create = backend_create,
+    .rebalance = backend_rebalance,
+    .destroy = backend_destroy,
+};
+
+const mb_backend mb_backend_cpu_1 = {
+    .name = "cpu-1",
+    .create = backend_create_1,
     .rebalance = backend_rebalance,
     .destroy = backend_destroy,
 };

@@ -30,8 +30,14 @@ struct mb_cuda_stats {
   long long rounds, swaps;
 };
 
-__device__ inline int mb_power_of_two(int n) {
-  return n <= 1 ? 1 : 1 << (32 - __clz(n - 1));
+/** The least power of two that is not below n. */
+__host__ __device__ inline int mb_power_of_two(int n) {
+  int power = 1;
+
+  while (power < n) {
+    power *= 2;
+  }
+  return power;
 }
 
 /** Whether the item at x has to stand before the one at y. */

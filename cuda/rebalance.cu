@@ -26,6 +26,7 @@
 #include "balancer/options.h"
 #include "cuda/gpu.h"
 #include "cuda/layer.cuh"
+#include "cuda/packing.cuh"
 #include "cuda/rebalance.h"
 #include "cuda/swap.cuh"
 
@@ -88,15 +89,6 @@ mb_status mb_cuda_device_find(mb_cuda_device *device) {
   return MB_OK;
 }
 
-static int power_of_two(int n) {
-  int power = 1;
-
-  while (power < n) {
-    power *= 2;
-  }
-  return power;
-}
-
 static int larger(int a, int b) {
   return a > b ? a : b;
 }
@@ -113,7 +105,7 @@ static size_t place(size_t *bytes, size_t count, size_t size) {
 static mb_cuda_layout layout_of(const mb_cuda_task &task, int table_pairs) {
   int n = larger(task.node_slots, task.n_groups);
   int m = larger(task.node_gpus, task.n_nodes);
-  size_t padded = (size_t)power_of_two(n);
+  size_t padded = (size_t)mb_power_of_two(n);
   size_t bytes = 0;
   mb_cuda_layout at = {};
 
@@ -250,7 +242,7 @@ static mb_status prepare(const mb_shape *shape, const char *refinement,
 }
 
 static int threads_for(const mb_cuda_task &task) {
-  int threads = power_of_two(task.node_slots);
+  int threads = mb_power_of_two(task.node_slots);
 
   threads = threads < MB_CUDA_THREADS_MAX ? threads : MB_CUDA_THREADS_MAX;
   return larger(threads, MB_CUDA_THREADS_MIN);

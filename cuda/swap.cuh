@@ -17,6 +17,7 @@
 #include <float.h>
 #include <stdint.h>
 
+#include "balancer/gain.h"
 #include "cuda/gpu.h"
 #include "cuda/packing.cuh"
 #include "cuda/warp.cuh"
@@ -31,18 +32,16 @@ struct mb_cuda_swap {
 };
 #define MB_NO_SWAP UINT32_MAX
 
-/** What a swap of the sum of squares gains; the order of operations is part of the result. */
+/** The gains of balancer/gain.h as types, for the templates. */
 struct mb_l2_gain {
   __device__ static double of(double d, double delta) {
-    return 2 * d * (delta - d);
+    return mb_gain_l2(d, delta);
   }
 };
 
 struct mb_maxmin_gain {
   __device__ static double of(double d, double delta) {
-    double rest = delta - d;
-
-    return d < rest ? d : rest;
+    return mb_gain_maxmin(d, delta);
   }
 };
 
@@ -369,17 +368,6 @@ struct mb_cuda_maxmin {
     return (int)mb_warp_best(mine).id;
   }
 
-  /** Whether two loads, the larger first, have become lexicographically smaller. */
-  __device__ static bool is_smaller(double a, double b, double before_a, double before_b) {
-    double high = a > b ? a : b;
-    double before_high = before_a > before_b ? before_a : before_b;
-
-    if (high != before_high) {
-      return high < before_high;
-    }
-    return (a > b ? b : a) < (before_a > before_b ? before_b : before_a);
-  }
-
   __device__ static mb_cuda_stats refine(const mb_cuda_packing &p, long long max_rounds,
                                          double min_gain) {
     mb_cuda_stats stats = {0, 0};
@@ -401,7 +389,7 @@ struct mb_cuda_maxmin {
       double before_b = p.pack_load[b];
       mb_make_swap(p, i, j);
       if (max_rounds == INT64_MAX &&
-          !is_smaller(p.pack_load[a], p.pack_load[b], before_a, before_b)) {
+          !mb_loads_are_smaller(p.pack_load[a], p.pack_load[b], before_a, before_b)) {
         mb_make_swap(p, i, j);
         break;
       }

@@ -7,7 +7,6 @@
 #include <string.h>
 
 #include "experiments/figure_folder.h"
-#include "experiments/gnuplot.h"
 #include "experiments/table.h"
 
 enum { SERIES_MAX = 64 };
@@ -210,19 +209,8 @@ static const struct figure {
     {"bench_balance", "problems of models", tabulate_balance}};
 
 static mb_status draw(const char *scripts, const char *folder, const char *name) {
-  static const char *const formats[] = {"pdf", "png"};
-  char script[PATH_MAX];
-  char table[PATH_MAX];
-  char figure[PATH_MAX];
-
-  MB_TRY(mb_figure_folder_path(script, scripts, name, "gp"));
-  MB_TRY(mb_figure_folder_path(table, folder, name, "tsv"));
-  for (size_t f = 0; f < sizeof formats / sizeof *formats; f++) {
-    MB_TRY(mb_figure_folder_path(figure, folder, name, formats[f]));
-    MB_TRY(mb_gnuplot_draw(script, table, figure));
-    (void)printf("%s\n", figure);
-  }
-  return MB_OK;
+  MB_TRY(mb_figure_folder_draw(folder, scripts, name, "pdf"));
+  return mb_figure_folder_draw(folder, scripts, name, "png");
 }
 
 static mb_status write_figure(const mb_bench_result *result, const struct figure *figure,

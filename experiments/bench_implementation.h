@@ -8,7 +8,6 @@
 
 typedef struct mb_bench_implementation {
   const char *name;
-  const char *summary; /* half a sentence for --help */
   /* Where create() answers MB_ERR_UNSUPPORTED the implementation is left out, and its message says
      why. */
   const mb_backend *backend;

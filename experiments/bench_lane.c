@@ -2,16 +2,10 @@
 #include "experiments/bench_lane.h"
 
 #include <stdlib.h>
-#include <time.h>
+
+#include "sim/clock.h"
 
 static const double SECONDS_AT_LEAST = 0.002;
-
-static double now(void) {
-  struct timespec time;
-
-  (void)clock_gettime(CLOCK_MONOTONIC, &time);
-  return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
-}
 
 mb_status mb_bench_lane_init(mb_bench_lane *lane, const char *name, const mb_shape *shape,
                              const mb_backend *backend, mb_torch *torch) {
@@ -44,12 +38,12 @@ mb_status mb_bench_lane_time(mb_bench_lane *lane, const double *load,
     return mb_torch_rebalance(lane->torch, lane->mode, lane->shape, load, strategy->name,
                               &lane->placement, stats, seconds);
   }
-  double start = now();
+  double start = mb_clock_seconds();
   while (elapsed < SECONDS_AT_LEAST) {
     MB_TRY(lane->backend->rebalance(lane->rebalancer, load, strategy, options, &lane->placement,
                                     stats));
     calls++;
-    elapsed = now() - start;
+    elapsed = mb_clock_seconds() - start;
   }
   *seconds = elapsed / (double)calls;
   return MB_OK;

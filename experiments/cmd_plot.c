@@ -173,17 +173,9 @@ static mb_status write_tables(const plot_arguments *arguments, const char *folde
 
 static mb_status draw_figure(const plot_arguments *arguments, const char *scripts,
                              const char *folder, const char *name) {
-  char script[PATH_MAX];
-  char table[PATH_MAX];
-  char figure[PATH_MAX];
-
-  MB_TRY(mb_figure_folder_path(script, scripts, name, "gp"));
-  MB_TRY(mb_figure_folder_path(table, folder, name, "tsv"));
   for (size_t i = 0; i < N_FORMATS; i++) {
     if (arguments->format[i]) {
-      MB_TRY(mb_figure_folder_path(figure, folder, name, formats[i]));
-      MB_TRY(mb_gnuplot_draw(script, table, figure));
-      (void)printf("%s\n", figure);
+      MB_TRY(mb_figure_folder_draw(folder, scripts, name, formats[i]));
     }
   }
   return MB_OK;

@@ -7,6 +7,7 @@
 #include "experiments/backend.h"
 #include "experiments/command.h"
 #include "experiments/config.h"
+#include "experiments/config_schema.h"
 #include "experiments/interrupt.h"
 #include "experiments/progress.h"
 #include "experiments/results_write.h"
@@ -237,13 +238,13 @@ static void run_fini(run *r) {
 
 enum { KEY_SET = 256, KEY_BACKEND };
 
-static bool is_backend(const char *word) {
-  size_t i = 0;
+/* By the schema's own check and words. */
+static void check_backend(const char *word, struct argp_state *state) {
+  mb_config scratch;
 
-  while (mb_backend_words[i] != NULL && strcmp(mb_backend_words[i], word) != 0) {
-    i++;
+  if (mb_params_set(mb_config_values(), "backend", word, &scratch) != MB_OK) {
+    argp_error(state, "--%s", mb_error_message());
   }
-  return mb_backend_words[i] != NULL;
 }
 
 static error_t parse(int key, char *value, struct argp_state *state) {
@@ -266,9 +267,7 @@ static error_t parse(int key, char *value, struct argp_state *state) {
     found->settings[found->n_settings++] = value;
     return 0;
   case KEY_BACKEND:
-    if (!is_backend(value)) {
-      argp_error(state, "--backend is '%s', but has to be one of: cpu, cuda, auto", value);
-    }
+    check_backend(value, state);
     (void)snprintf(found->backend, sizeof found->backend, "backend=%s", value);
     return 0;
   case ARGP_KEY_ARG:

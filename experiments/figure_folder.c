@@ -7,6 +7,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "experiments/gnuplot.h"
+
 mb_status mb_figure_folder_make(const char *folder, bool *made) {
   struct stat there;
 
@@ -28,4 +30,18 @@ mb_status mb_figure_folder_path(char path[PATH_MAX], const char *folder, const c
   return length > 0 && length < PATH_MAX
              ? MB_OK
              : MB_FAIL(MB_ERR_IO, "%s: too long a path for %s.%s", folder, name, ending);
+}
+
+mb_status mb_figure_folder_draw(const char *folder, const char *scripts, const char *name,
+                                const char *format) {
+  char script[PATH_MAX];
+  char table[PATH_MAX];
+  char figure[PATH_MAX];
+
+  MB_TRY(mb_figure_folder_path(script, scripts, name, "gp"));
+  MB_TRY(mb_figure_folder_path(table, folder, name, "tsv"));
+  MB_TRY(mb_figure_folder_path(figure, folder, name, format));
+  MB_TRY(mb_gnuplot_draw(script, table, figure));
+  (void)printf("%s\n", figure);
+  return MB_OK;
 }

@@ -18,4 +18,11 @@ MB_NODISCARD mb_status mb_figure_folder_make(const char *folder, bool *made);
 MB_NODISCARD mb_status mb_figure_folder_path(char path[PATH_MAX], const char *folder,
                                              const char *name, const char *ending);
 
+/**
+ * Draws FOLDER/NAME.FORMAT with SCRIPTS/NAME.gp from FOLDER/NAME.tsv, and prints its path.
+ * @return MB_OK; MB_ERR_IO for too long a path; what mb_gnuplot_draw() answers.
+ */
+MB_NODISCARD mb_status mb_figure_folder_draw(const char *folder, const char *scripts,
+                                             const char *name, const char *format);
+
 #endif

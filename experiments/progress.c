@@ -2,19 +2,15 @@
 #include "experiments/progress.h"
 
 #include <stdio.h>
-#include <time.h>
 #include <unistd.h>
 
-static double now(void) {
-  struct timespec time;
-
-  (void)clock_gettime(CLOCK_MONOTONIC, &time);
-  return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
-}
+#include "sim/clock.h"
 
 void mb_progress_start(mb_progress *progress, const char *what, size_t total, bool quiet) {
-  *progress = (mb_progress){
-      .what = what, .total = total, .started = now(), .visible = !quiet && isatty(STDERR_FILENO)};
+  *progress = (mb_progress){.what = what,
+                            .total = total,
+                            .started = mb_clock_seconds(),
+                            .visible = !quiet && isatty(STDERR_FILENO)};
 }
 
 /* "about 3 min left": no more digits than the estimate is worth. */
@@ -44,7 +40,7 @@ char *mb_progress_format(const char *what, size_t done, size_t total, double sec
 
 void mb_progress_update(mb_progress *progress, size_t done) {
   char line[160];
-  double time = now();
+  double time = mb_clock_seconds();
 
   if (!progress->visible || time - progress->shown < 0.2) {
     return;

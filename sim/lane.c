@@ -5,7 +5,8 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
+
+#include "sim/clock.h"
 
 static bool flight_allocate(mb_flight *flight, const mb_shape *shape) {
   size_t n_layers = shape->n_layers;
@@ -157,13 +158,6 @@ static mb_status describe_flight(mb_lane *lane, size_t delay, const double *load
   return MB_OK;
 }
 
-static double seconds_now(void) {
-  struct timespec now = {0};
-
-  (void)clock_gettime(CLOCK_MONOTONIC, &now);
-  return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
-}
-
 static mb_status ask_planner(mb_lane *lane, size_t n_window_steps, const double *load) {
   mb_flight *flight = &lane->flight;
   size_t n_layers = lane->shape.n_layers;
@@ -180,9 +174,9 @@ static mb_status ask_planner(mb_lane *lane, size_t n_window_steps, const double 
                          .physical_to_logical_map = lane->physical_to_logical_map,
                          .imbalance = lane->imbalance};
   mb_plan_output output = {flight->pending, flight->physical_to_logical_map};
-  double start = seconds_now();
+  double start = mb_clock_seconds();
   mb_status status = mb_planner_plan(lane->planner, &input, &output);
-  flight->planner_seconds = seconds_now() - start;
+  flight->planner_seconds = mb_clock_seconds() - start;
   return status;
 }
 

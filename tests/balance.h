@@ -49,6 +49,12 @@ static inline mb_status production_rebalance(const mb_shape *shape, const double
   return status;
 }
 
+/** One layer that is a packing: n experts with a slot each, on m GPUs. */
+static inline mb_shape packing_shape(size_t n, size_t m) {
+  return (mb_shape){
+      .n_layers = 1, .n_experts = n, .n_slots = n, .n_groups = 1, .n_nodes = 1, .n_gpus = m};
+}
+
 #ifdef MB_TEST_CUDA
 static inline mb_status cuda_rebalance(const mb_shape *shape, const double *load,
                                        const char *refinement, const mb_balance_options *options,
@@ -68,12 +74,7 @@ static inline mb_status cuda_pack(size_t n_items, size_t n_packs, const double *
                                   const char *refinement, const mb_balance_options *options,
                                   int32_t *pack_index, int32_t *rank_in_pack, double *pack_load,
                                   mb_pack_stats *stats) {
-  const mb_shape shape = {.n_layers = 1,
-                          .n_experts = n_items,
-                          .n_slots = n_items,
-                          .n_groups = 1,
-                          .n_nodes = 1,
-                          .n_gpus = n_packs};
+  const mb_shape shape = packing_shape(n_items, n_packs);
   size_t k = n_items / n_packs;
   int32_t *map = calloc(n_items, sizeof *map);
   mb_placement placement = {.physical_to_logical_map = map};

@@ -220,7 +220,7 @@ static mb_status create_none(const mb_shape *shape, void **rebalancer) {
 
 static void test_unsupported(void) {
   static const mb_backend none = {.name = "none", .create = create_none};
-  static const mb_bench_implementation missing = {"none", "not there", &none, false};
+  static const mb_bench_implementation missing = {"none", &none, false};
   mb_bench_plan plan = small_plan();
   mb_bench_result result = {.repetitions = plan.repetitions};
 
@@ -278,7 +278,7 @@ static void test_disagreement(void) {
                                        "expert_count differs in layer 1 at 11"};
 
   for (size_t i = 0; i < 3; i++) {
-    const mb_bench_implementation implementation = {"spoilt", "wrong", &spoilt[i], false};
+    const mb_bench_implementation implementation = {"spoilt", &spoilt[i], false};
     mb_bench_plan plan = small_plan();
     mb_bench_result result = {.repetitions = plan.repetitions};
     plan.implementations[plan.n_implementations++] = &implementation;

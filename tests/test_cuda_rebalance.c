@@ -94,12 +94,8 @@ static bool same_as_naive(const mb_shape *s, const double *load, const char *ref
   mb_placement a = placement_alloc(s);
   mb_placement b = placement_alloc(s);
   mb_pack_stats taken[2] = {{-1, -1}, {-1, -1}};
-  void *rebalancer = NULL;
 
-  CHECK_OK(mb_backend_cuda.create(s, &rebalancer));
-  CHECK_OK(mb_backend_cuda.rebalance(rebalancer, load, mb_refinement_find(refinement), options, &a,
-                                     &taken[0]));
-  mb_backend_cuda.destroy(rebalancer);
+  CHECK_OK(cuda_rebalance(s, load, refinement, options, &a, &taken[0]));
   CHECK_OK(mb_naive_rebalance(s, load, refinement, options, &b, &taken[1]));
   bool same = placement_equal(s, &a, &b) && taken[0].rounds == taken[1].rounds &&
               taken[0].swaps == taken[1].swaps;
@@ -170,12 +166,7 @@ static void test_sizes(void) {
   for (size_t x = 0; x < sizeof sizes / sizeof sizes[0]; x++) {
     dice d = {.state = 1000 + x};
     size_t n = sizes[x][0];
-    mb_shape s = {.n_layers = 1,
-                  .n_experts = n,
-                  .n_slots = n,
-                  .n_groups = 1,
-                  .n_nodes = 1,
-                  .n_gpus = sizes[x][1]};
+    mb_shape s = packing_shape(n, sizes[x][1]);
     mb_balance_options options = MB_BALANCE_OPTIONS_DEFAULT;
     double *load = test_alloc(n, sizeof *load);
     options.max_rounds = n > 200 ? 4 : 50;
@@ -188,12 +179,7 @@ static void test_sizes(void) {
 /* So many GPUs that the table of swaps has no room: every round searches all pairs anew. */
 static void test_without_table(void) {
   enum { GPUS = 240, ITEMS = 2 * GPUS };
-  const mb_shape s = {.n_layers = 1,
-                      .n_experts = ITEMS,
-                      .n_slots = ITEMS,
-                      .n_groups = 1,
-                      .n_nodes = 1,
-                      .n_gpus = GPUS};
+  const mb_shape s = packing_shape(ITEMS, GPUS);
   mb_balance_options options = MB_BALANCE_OPTIONS_DEFAULT;
   double load[ITEMS];
   dice d = {.state = 7};
@@ -206,12 +192,7 @@ static void test_without_table(void) {
 /* 48,640 bytes: more than a kernel has unasked, by its own 528 alone. */
 static void test_near_48_kib(void) {
   enum { ITEMS = 1536 };
-  const mb_shape s = {.n_layers = 1,
-                      .n_experts = ITEMS,
-                      .n_slots = ITEMS,
-                      .n_groups = 1,
-                      .n_nodes = 1,
-                      .n_gpus = ITEMS / 2};
+  const mb_shape s = packing_shape(ITEMS, ITEMS / 2);
   mb_balance_options options = MB_BALANCE_OPTIONS_DEFAULT;
   double load[ITEMS];
   dice d = {.state = 9};
@@ -267,12 +248,7 @@ static void test_bad_loads(void) {
  */
 static void test_sum(void) {
   enum { EXPERTS = 160 };
-  const mb_shape s = {.n_layers = 1,
-                      .n_experts = EXPERTS,
-                      .n_slots = EXPERTS,
-                      .n_groups = 1,
-                      .n_nodes = 1,
-                      .n_gpus = 8};
+  const mb_shape s = packing_shape(EXPERTS, 8);
   double load[EXPERTS] = {0};
   int32_t map[EXPERTS];
   mb_placement one = {.physical_to_logical_map = map};
