@@ -105,6 +105,11 @@ static mb_status fail_zip(const mb_npz *npz, zip_error_t *error) {
 static mb_status open_zip(mb_npz *npz) {
   zip_error_t error;
 
+  /* libzip takes a file of no bytes for an empty archive. */
+  if (!mb_input_begins(npz->input, "PK", 2)) {
+    return MB_FAIL(MB_ERR_FORMAT, "%s: is no .npz archive: it does not begin with PK",
+                   npz->input->path);
+  }
   zip_error_init(&error);
   zip_source_t *source = zip_source_function_create(run_source, npz, &error);
   if (source != NULL) {
