@@ -7,18 +7,17 @@
 #include <sys/stat.h>
 #include <xxhash.h>
 
+#include "workloads/chunk_writer.h"
 #include "workloads/digest.h"
 #include "workloads/new_file.h"
 #include "workloads/trace.h"
 #include "workloads/trace_info.h"
 
-static const size_t CHUNK_BYTES = (size_t)1 << 20;
-enum { DEFLATE_LEVEL = 4 };
-
 struct mb_trace_writer {
   char *path; /* as given, for messages */
   mb_new_file place;
-  hid_t file, load;
+  hid_t file;
+  mb_chunk_writer *load;
   mb_trace_info info; /* n_steps counts those written */
   XXH3_state_t *hash;
   bool failed;
@@ -102,26 +101,6 @@ static bool put_attributes(hid_t file, const mb_trace_info *info) {
          (info->steps_per_record < 1 || put_int(file, "steps_per_record", info->steps_per_record));
 }
 
-static hid_t create_load(hid_t file, const mb_trace_info *info) {
-  size_t step_bytes = info->n_layers * info->n_experts * sizeof(uint32_t);
-  hsize_t dims[3] = {0, info->n_layers, info->n_experts};
-  hsize_t most[3] = {H5S_UNLIMITED, info->n_layers, info->n_experts};
-  hsize_t chunk[3] = {CHUNK_BYTES > step_bytes ? CHUNK_BYTES / step_bytes : 1, info->n_layers,
-                      info->n_experts};
-  hid_t space = H5Screate_simple(3, dims, most);
-  hid_t plist = H5Pcreate(H5P_DATASET_CREATE);
-  hid_t load = -1;
-
-  if (space >= 0 && plist >= 0 && H5Pset_chunk(plist, 3, chunk) >= 0 &&
-      H5Pset_shuffle(plist) >= 0 && H5Pset_deflate(plist, DEFLATE_LEVEL) >= 0 &&
-      H5Pset_obj_track_times(plist, false) >= 0) {
-    load = H5Dcreate2(file, "load", H5T_STD_U32LE, space, H5P_DEFAULT, plist, H5P_DEFAULT);
-  }
-  (void)H5Pclose(plist);
-  (void)H5Sclose(space);
-  return load;
-}
-
 /* The format of HDF5 1.10, because its metadata has checksums; without times, so that the same
    loads give the same bytes. */
 static hid_t create_hdf5(const char *path) {
@@ -146,8 +125,9 @@ static mb_status create_file(mb_trace_writer *writer) {
   if (writer->file < 0 || !put_attributes(writer->file, &writer->info)) {
     return fail_write(writer);
   }
-  writer->load = create_load(writer->file, &writer->info);
-  return writer->load >= 0 ? MB_OK : fail_write(writer);
+  const hsize_t dims[3] = {0, writer->info.n_layers, writer->info.n_experts};
+  mb_status status = mb_chunk_writer_create(writer->file, "load", 3, dims, &writer->load);
+  return status == MB_ERR_IO ? fail_write(writer) : status;
 }
 
 mb_status mb_trace_writer_create(const char *path, const mb_trace_info *info,
@@ -158,7 +138,7 @@ mb_status mb_trace_writer_create(const char *path, const mb_trace_info *info,
   if (made == NULL) {
     return MB_FAIL(MB_ERR_MEMORY, "no memory to write %s", path);
   }
-  made->file = made->load = -1;
+  made->file = -1;
   made->path = strdup(path);
   made->hash = XXH3_createState();
   mb_status status = mb_trace_info_copy(info, &made->info);
@@ -176,24 +156,6 @@ mb_status mb_trace_writer_create(const char *path, const mb_trace_info *info,
   return MB_OK;
 }
 
-static bool write_rows(mb_trace_writer *writer, size_t n, const uint32_t *load) {
-  hsize_t dims[3] = {writer->info.n_steps + n, writer->info.n_layers, writer->info.n_experts};
-  hsize_t start[3] = {writer->info.n_steps, 0, 0};
-  hsize_t count[3] = {n, dims[1], dims[2]};
-
-  if (H5Dset_extent(writer->load, dims) < 0) {
-    return false;
-  }
-  hid_t space = H5Dget_space(writer->load);
-  hid_t rows = H5Screate_simple(3, count, NULL);
-  bool good = space >= 0 && rows >= 0 &&
-              H5Sselect_hyperslab(space, H5S_SELECT_SET, start, NULL, count, NULL) >= 0 &&
-              H5Dwrite(writer->load, H5T_NATIVE_UINT32, rows, space, H5P_DEFAULT, load) >= 0;
-  (void)H5Sclose(rows);
-  (void)H5Sclose(space);
-  return good;
-}
-
 mb_status mb_trace_writer_append(mb_trace_writer *writer, size_t n, const uint32_t *load) {
   size_t step_size = writer->info.n_layers * writer->info.n_experts;
 
@@ -201,7 +163,7 @@ mb_status mb_trace_writer_append(mb_trace_writer *writer, size_t n, const uint32
     return MB_OK;
   }
   errno = 0;
-  if (writer->failed || !write_rows(writer, n, load)) {
+  if (writer->failed || !mb_chunk_writer_append(writer->load, n, load)) {
     writer->failed = true;
     return fail_write(writer);
   }
@@ -219,12 +181,13 @@ static bool put_digest(mb_trace_writer *writer) {
 
 /* What is in caches goes to the disk first: a dataset's close does not tell whether it could. */
 static bool close_file(mb_trace_writer *writer) {
-  if (H5Fflush(writer->file, H5F_SCOPE_GLOBAL) < 0) {
+  if (!mb_chunk_writer_flush(writer->load) || H5Fflush(writer->file, H5F_SCOPE_GLOBAL) < 0) {
     return false;
   }
-  bool good = H5Dclose(writer->load) >= 0;
+  bool good = mb_chunk_writer_close(writer->load);
+  writer->load = NULL;
   good = H5Fclose(writer->file) >= 0 && good;
-  writer->load = writer->file = -1;
+  writer->file = -1;
   return good;
 }
 
@@ -249,6 +212,7 @@ void mb_trace_writer_destroy(mb_trace_writer *writer) {
   if (writer == NULL) {
     return;
   }
+  mb_chunk_writer_abandon(writer->load);
   mb_new_file_close(&writer->place);
   mb_trace_info_fini(&writer->info);
   (void)XXH3_freeState(writer->hash);
