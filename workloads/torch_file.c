@@ -241,7 +241,7 @@ static mb_status open_storage(reading *r) {
         "%s: %s: its storage has %" PRIu64 " bytes, and should have %" PRIu64 " numbers of type %s",
         file->input->path, r->name, size, tensor->n_stored, mb_dtype_name(tensor->dtype));
   }
-  return MB_OK;
+  return make_window(r);
 }
 
 /* Up to n numbers from one of the storage on, as many as the window has. */
