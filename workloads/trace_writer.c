@@ -15,11 +15,15 @@
 static const size_t CHUNK_BYTES = (size_t)1 << 20;
 enum { DEFLATE_LEVEL = 4 };
 
+/* /load and what may stand beside it. */
+enum { LOAD, BY_SOURCE, TOKENS, STEP_TIME, STEP_PHASE, N_DATASETS };
+
 struct mb_trace_writer {
   char *path; /* as given, for messages */
   mb_new_file place;
-  hid_t file, load;
-  mb_trace_info info; /* n_steps counts those written */
+  hid_t file;
+  hid_t data[N_DATASETS]; /* -1: not there */
+  mb_trace_info info;     /* n_steps counts those written */
   XXH3_state_t *hash;
   bool failed;
 };
@@ -102,24 +106,66 @@ static bool put_attributes(hid_t file, const mb_trace_info *info) {
          (info->steps_per_record < 1 || put_int(file, "steps_per_record", info->steps_per_record));
 }
 
-static hid_t create_load(hid_t file, const mb_trace_info *info) {
-  size_t step_bytes = info->n_layers * info->n_experts * sizeof(uint32_t);
-  hsize_t dims[3] = {0, info->n_layers, info->n_experts};
-  hsize_t most[3] = {H5S_UNLIMITED, info->n_layers, info->n_experts};
-  hsize_t chunk[3] = {CHUNK_BYTES > step_bytes ? CHUNK_BYTES / step_bytes : 1, info->n_layers,
-                      info->n_experts};
-  hid_t space = H5Screate_simple(3, dims, most);
-  hid_t plist = H5Pcreate(H5P_DATASET_CREATE);
-  hid_t load = -1;
+/* A dataset as the format has it: its steps, which grow, then what one step holds. */
+typedef struct layout {
+  const char *name;
+  unsigned object; /* 0: always there */
+  hid_t stored, memory;
+  int rank;
+  hsize_t dims[4]; /* dims[0]: no steps yet */
+} layout;
 
-  if (space >= 0 && plist >= 0 && H5Pset_chunk(plist, 3, chunk) >= 0 &&
+static layout get_layout(const mb_trace_info *info, int which) {
+  hsize_t n_layers = info->n_layers;
+  hsize_t n_experts = info->n_experts;
+  hsize_t n_sources = info->n_sources;
+
+  switch (which) {
+  case LOAD:
+    return (layout){"load", 0, H5T_STD_U32LE, H5T_NATIVE_UINT32, 3, {0, n_layers, n_experts}};
+  case BY_SOURCE:
+    return (layout){"load_by_source",
+                    MB_TRACE_LOAD_BY_SOURCE,
+                    H5T_STD_U32LE,
+                    H5T_NATIVE_UINT32,
+                    4,
+                    {0, n_layers, n_sources, n_experts}};
+  case TOKENS:
+    return (layout){"tokens", MB_TRACE_TOKENS, H5T_STD_U32LE, H5T_NATIVE_UINT32, 2, {0, n_sources}};
+  case STEP_TIME:
+    return (layout){"step_time", MB_TRACE_STEP_TIME, H5T_IEEE_F64LE, H5T_NATIVE_DOUBLE, 1, {0}};
+  default:
+    return (layout){"step_phase", MB_TRACE_STEP_PHASE, H5T_STD_U8LE, H5T_NATIVE_UINT8, 1, {0}};
+  }
+}
+
+static bool is_wanted(const mb_trace_info *info, int which) {
+  unsigned object = get_layout(info, which).object;
+
+  return object == 0 || (info->objects & object) != 0;
+}
+
+/* Chunks of whole steps, of about CHUNK_BYTES. */
+static hid_t create_dataset(hid_t file, const layout *about) {
+  size_t step_bytes = H5Tget_size(about->stored);
+  hsize_t most[4] = {H5S_UNLIMITED, about->dims[1], about->dims[2], about->dims[3]};
+  hsize_t chunk[4] = {0, about->dims[1], about->dims[2], about->dims[3]};
+
+  for (int i = 1; i < about->rank; i++) {
+    step_bytes *= (size_t)about->dims[i];
+  }
+  chunk[0] = CHUNK_BYTES > step_bytes ? CHUNK_BYTES / step_bytes : 1;
+  hid_t space = H5Screate_simple(about->rank, about->dims, most);
+  hid_t plist = H5Pcreate(H5P_DATASET_CREATE);
+  hid_t made = -1;
+  if (space >= 0 && plist >= 0 && H5Pset_chunk(plist, about->rank, chunk) >= 0 &&
       H5Pset_shuffle(plist) >= 0 && H5Pset_deflate(plist, DEFLATE_LEVEL) >= 0 &&
       H5Pset_obj_track_times(plist, false) >= 0) {
-    load = H5Dcreate2(file, "load", H5T_STD_U32LE, space, H5P_DEFAULT, plist, H5P_DEFAULT);
+    made = H5Dcreate2(file, about->name, about->stored, space, H5P_DEFAULT, plist, H5P_DEFAULT);
   }
   (void)H5Pclose(plist);
   (void)H5Sclose(space);
-  return load;
+  return made;
 }
 
 /* The format of HDF5 1.10, because its metadata has checksums; without times, so that the same
@@ -146,19 +192,47 @@ static mb_status create_file(mb_trace_writer *writer) {
   if (writer->file < 0 || !put_attributes(writer->file, &writer->info)) {
     return fail_write(writer);
   }
-  writer->load = create_load(writer->file, &writer->info);
-  return writer->load >= 0 ? MB_OK : fail_write(writer);
+  for (int d = 0; d < N_DATASETS; d++) {
+    layout about = get_layout(&writer->info, d);
+    if (is_wanted(&writer->info, d)) {
+      writer->data[d] = create_dataset(writer->file, &about);
+      if (writer->data[d] < 0) {
+        return fail_write(writer);
+      }
+    }
+  }
+  return MB_OK;
+}
+
+static mb_status check_objects(const char *path, const mb_trace_info *info) {
+  unsigned by_source = info->objects & (MB_TRACE_LOAD_BY_SOURCE | MB_TRACE_TOKENS);
+
+  if ((info->objects & MB_TRACE_TOPK) != 0) {
+    return MB_FAIL(MB_ERR_UNSUPPORTED, "%s: /topk can not be written", path);
+  }
+  if (by_source != 0) {
+    if (info->n_sources < 1 || info->n_sources > MB_TRACE_SIZE_MAX) {
+      return MB_FAIL(MB_ERR_SHAPE, "%s: loads of %zu ranks: there should be at least 1", path,
+                     info->n_sources);
+    }
+    return mb_trace_sizes_check(path, info->n_layers * info->n_sources, info->n_experts);
+  }
+  return MB_OK;
 }
 
 mb_status mb_trace_writer_create(const char *path, const mb_trace_info *info,
                                  mb_trace_writer **writer) {
   assert(path != NULL && info != NULL && writer != NULL);
   MB_TRY(mb_trace_info_check(path, info));
+  MB_TRY(check_objects(path, info));
   mb_trace_writer *made = calloc(1, sizeof *made);
   if (made == NULL) {
     return MB_FAIL(MB_ERR_MEMORY, "no memory to write %s", path);
   }
-  made->file = made->load = -1;
+  made->file = -1;
+  for (int d = 0; d < N_DATASETS; d++) {
+    made->data[d] = -1;
+  }
   made->path = strdup(path);
   made->hash = XXH3_createState();
   mb_status status = mb_trace_info_copy(info, &made->info);
@@ -176,38 +250,53 @@ mb_status mb_trace_writer_create(const char *path, const mb_trace_info *info,
   return MB_OK;
 }
 
-static bool write_rows(mb_trace_writer *writer, size_t n, const uint32_t *load) {
-  hsize_t dims[3] = {writer->info.n_steps + n, writer->info.n_layers, writer->info.n_experts};
-  hsize_t start[3] = {writer->info.n_steps, 0, 0};
-  hsize_t count[3] = {n, dims[1], dims[2]};
+/* Rows [n_steps, n_steps + n) of a dataset. */
+static bool write_rows(const mb_trace_writer *writer, int which, size_t n, const void *rows) {
+  layout about = get_layout(&writer->info, which);
+  hsize_t start[4] = {writer->info.n_steps, 0, 0, 0};
+  hsize_t count[4] = {n, about.dims[1], about.dims[2], about.dims[3]};
 
-  if (H5Dset_extent(writer->load, dims) < 0) {
+  about.dims[0] = writer->info.n_steps + n;
+  if (H5Dset_extent(writer->data[which], about.dims) < 0) {
     return false;
   }
-  hid_t space = H5Dget_space(writer->load);
-  hid_t rows = H5Screate_simple(3, count, NULL);
-  bool good = space >= 0 && rows >= 0 &&
+  hid_t space = H5Dget_space(writer->data[which]);
+  hid_t memory = H5Screate_simple(about.rank, count, NULL);
+  bool good = space >= 0 && memory >= 0 &&
               H5Sselect_hyperslab(space, H5S_SELECT_SET, start, NULL, count, NULL) >= 0 &&
-              H5Dwrite(writer->load, H5T_NATIVE_UINT32, rows, space, H5P_DEFAULT, load) >= 0;
-  (void)H5Sclose(rows);
+              H5Dwrite(writer->data[which], about.memory, memory, space, H5P_DEFAULT, rows) >= 0;
+  (void)H5Sclose(memory);
   (void)H5Sclose(space);
   return good;
 }
 
-mb_status mb_trace_writer_append(mb_trace_writer *writer, size_t n, const uint32_t *load) {
+mb_status mb_trace_writer_append_steps(mb_trace_writer *writer, size_t n,
+                                       const mb_trace_steps *steps) {
+  const void *rows[N_DATASETS] = {[LOAD] = steps->load,
+                                  [BY_SOURCE] = steps->load_by_source,
+                                  [TOKENS] = steps->tokens,
+                                  [STEP_TIME] = steps->step_time,
+                                  [STEP_PHASE] = steps->step_phase};
   size_t step_size = writer->info.n_layers * writer->info.n_experts;
 
   if (n == 0) {
     return MB_OK;
   }
   errno = 0;
-  if (writer->failed || !write_rows(writer, n, load)) {
-    writer->failed = true;
-    return fail_write(writer);
+  for (int d = 0; d < N_DATASETS; d++) {
+    assert((rows[d] != NULL) == is_wanted(&writer->info, d));
+    if (writer->failed || (writer->data[d] >= 0 && !write_rows(writer, d, n, rows[d]))) {
+      writer->failed = true;
+      return fail_write(writer);
+    }
   }
-  (void)XXH3_128bits_update(writer->hash, load, n * step_size * sizeof *load);
+  (void)XXH3_128bits_update(writer->hash, steps->load, n * step_size * sizeof *steps->load);
   writer->info.n_steps += n;
   return MB_OK;
+}
+
+mb_status mb_trace_writer_append(mb_trace_writer *writer, size_t n, const uint32_t *load) {
+  return mb_trace_writer_append_steps(writer, n, &(mb_trace_steps){.load = load});
 }
 
 static bool put_digest(mb_trace_writer *writer) {
@@ -222,9 +311,13 @@ static bool close_file(mb_trace_writer *writer) {
   if (H5Fflush(writer->file, H5F_SCOPE_GLOBAL) < 0) {
     return false;
   }
-  bool good = H5Dclose(writer->load) >= 0;
+  bool good = true;
+  for (int d = 0; d < N_DATASETS; d++) {
+    good = (writer->data[d] < 0 || H5Dclose(writer->data[d]) >= 0) && good;
+    writer->data[d] = -1;
+  }
   good = H5Fclose(writer->file) >= 0 && good;
-  writer->load = writer->file = -1;
+  writer->file = -1;
   return good;
 }
 
