@@ -498,10 +498,7 @@ static mb_status read_csv(size_t n_inputs, const mb_input *inputs, const mb_impo
   reader in = {.buffer = NULL};
 
   (void)n_inputs;
-  mb_status status = options->dataset == NULL
-                         ? survey(&t, import)
-                         : MB_FAIL(MB_ERR_PARAM, "%s: is one table: --dataset is for .npz and HDF5",
-                                   t.input->path);
+  mb_status status = survey(&t, import);
   status = status == MB_OK ? begin(&t, options, import) : status;
   status = status == MB_OK ? reader_init(t.input, &in) : status;
   status = status == MB_OK ? read_rows(&in, &t, import) : status;

@@ -330,5 +330,6 @@ const mb_importer mb_importer_hdf5 = {
     .name = "hdf5",
     .summary = "a dataset of an HDF5 file; --dataset PATH says which, if there are several",
     .recognise = recognise,
+    .takes_dataset = true,
     .read = read_hdf5,
 };

@@ -94,5 +94,6 @@ const mb_importer mb_importer_npz = {
     .name = "npz",
     .summary = "an array in an archive of numpy; --dataset says which, if that is not clear",
     .recognise = recognise,
+    .takes_dataset = true,
     .read = read_npz,
 };
