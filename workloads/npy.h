@@ -56,9 +56,10 @@ void mb_npz_destroy(mb_npz *npz); /* NULL is fine */
 const mb_array_info *mb_array_get_info(const mb_array *array); /* borrowed */
 
 /**
- * Rows [first, first + n) of the first dimension, in C order, as loads. Cheapest in ascending
- * order. Memory: O(n rows); arrays in Fortran order inside of an .npz are unpacked to a temporary
- * file first.
+ * Rows [first, first + n) of the first dimension, in C order, as loads; a single number is one row.
+ * Rows that are not there are a programmer's error. Cheapest in ascending order. Memory: 256 KiB;
+ * in Fortran order blocks of rows, 64 MiB of them. Arrays in Fortran order inside of an .npz are
+ * unpacked to a temporary file (TMPDIR) first.
  *
  * @param counts [n, dims[1], ...] caller-owned; contents unspecified on failure.
  * @return MB_OK; MB_ERR_FORMAT naming the array, the index, the value, and what would be right;
