@@ -288,7 +288,7 @@ static int run(int argc, char **argv) {
       {"strategy", 's', "NAME", 0, "whose plans, by its label in the results; must be given", 0},
       {"plan", 'p', "K|last|all", 0,
        "which plan, from 0 (default last); all of them with --format npy", 0},
-      {"format", 'f', "NAME", 0, "trtllm, sglang, vllm-ascend or npy; must be given", 0},
+      {"format", 'f', "NAME", 0, "which kind of map; must be given", 0},
       {"output", 'o', "FILE", 0, "where to write (default: standard output)", 0},
       {"run", KEY_RUN, "NAME", 0, "which run, where the file has several", 0},
       {0},
@@ -300,13 +300,9 @@ static int run(int argc, char **argv) {
       .doc =
           "Writes the placement of a plan as a map that an engine loads at its start: all layers "
           "as they are once the plan has taken effect everywhere.\v"
-          "Formats:\n"
-          "  trtllm       YAML for TensorRT-LLM's moe_config.load_balancer\n"
-          "  sglang       JSON for SGLang's --init-expert-location\n"
-          "  vllm-ascend  JSON for vLLM-Ascend's expert_map_path\n"
-          "  npy          an int32 array [layers, slots]\n\n"
           "--plan all writes [plans, layers, slots], and beside FILE.npy a FILE.steps.npy: what "
           "a strategy with `use: maps` reads.",
+      .help_filter = mb_map_output_help,
   };
   arguments given = {.plan = "last"};
 

@@ -31,6 +31,24 @@ const mb_map_format *mb_map_output_format(const char *name, struct argp_state *s
   return format;
 }
 
+char *mb_map_output_help(int key, const char *text, void *input) {
+  char *help = NULL;
+  size_t size = 0;
+
+  (void)input;
+  FILE *stream = key == ARGP_KEY_HELP_POST_DOC ? open_memstream(&help, &size) : NULL;
+  if (stream == NULL) {
+    return (char *)text;
+  }
+  (void)fputs("Formats:\n", stream);
+  for (const mb_map_format *const *one = mb_map_formats(); *one != NULL; one++) {
+    (void)fprintf(stream, "  %-12s %s\n", (*one)->name, (*one)->summary);
+  }
+  (void)fprintf(stream, "\n%s", text);
+  (void)fclose(stream);
+  return help;
+}
+
 static mb_status check_there(const char *path, const mb_map_format *format) {
   mb_input there;
 

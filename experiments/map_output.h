@@ -10,6 +10,9 @@
 /** The format of that name; an unknown one is a wrong command line. */
 const mb_map_format *mb_map_output_format(const char *name, struct argp_state *state);
 
+/** Of argp's help_filter: puts the list of formats below the options. */
+char *mb_map_output_help(int key, const char *text, void *input);
+
 /** "trtllm, sglang, ..." for messages and --help. Returns `buffer`. */
 char *mb_map_output_names(char *buffer, size_t size);
 
