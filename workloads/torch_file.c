@@ -30,6 +30,7 @@ struct mb_torch_file {
   /* The storage that was read last, and a part of it. */
   mb_member *member;
   size_t member_index;
+  char what[512]; /* the tensor that is read, for messages */
   unsigned char *window;
   size_t window_size; /* bytes that are filled at a time */
   uint64_t window_begin, window_end;
@@ -70,7 +71,7 @@ static mb_status find_pickle(mb_torch_file *file, size_t *index) {
 static mb_status read_pickle(mb_torch_file *file, size_t index) {
   mb_member *member = NULL;
 
-  MB_TRY(mb_member_open(file->archive, index, &member));
+  MB_TRY(mb_member_open(file->archive, index, file->input->path, &member));
   uint64_t size = mb_member_size(member);
   mb_status status = MB_OK;
   if (size > PICKLE_SIZE_MAX) {
@@ -80,7 +81,7 @@ static mb_status read_pickle(mb_torch_file *file, size_t index) {
   } else if ((file->pickle_bytes = malloc((size_t)size + 1)) == NULL) {
     status = MB_FAIL(MB_ERR_MEMORY, "%s: no memory for its data.pkl", file->input->path);
   } else {
-    status = mb_member_read(member, 0, (size_t)size, file->pickle_bytes);
+    status = mb_member_read(member, file->input->path, 0, (size_t)size, file->pickle_bytes);
   }
   mb_member_close(member);
   MB_TRY(status);
@@ -112,10 +113,10 @@ static mb_status read_byteorder(mb_torch_file *file) {
   if (!find_member(file, "", key, sizeof key - 1, &index)) {
     return MB_OK;
   }
-  MB_TRY(mb_member_open(file->archive, index, &member));
+  MB_TRY(mb_member_open(file->archive, index, file->input->path, &member));
   uint64_t size = mb_member_size(member);
-  mb_status status =
-      mb_member_read(member, 0, size < sizeof text ? (size_t)size : sizeof text - 1, text);
+  mb_status status = mb_member_read(member, file->input->path, 0,
+                                    size < sizeof text ? (size_t)size : sizeof text - 1, text);
   mb_member_close(member);
   MB_TRY(status);
   file->big_endian = strcmp(text, "big") == 0;
@@ -227,10 +228,11 @@ static mb_status open_storage(reading *r) {
                    file->input->path, r->name, (int)(tensor->key_size < 64 ? tensor->key_size : 64),
                    tensor->key);
   }
+  (void)snprintf(file->what, sizeof file->what, "%.384s: %s", file->input->path, r->name);
   if (file->member == NULL || index != file->member_index) {
     mb_member_close(file->member);
     file->member = NULL;
-    MB_TRY(mb_member_open(file->archive, index, &file->member));
+    MB_TRY(mb_member_open(file->archive, index, file->what, &file->member));
     file->member_index = index;
     file->window_begin = file->window_end = 0;
   }
@@ -255,7 +257,7 @@ static mb_status window_at(reading *r, uint64_t number, size_t n, const unsigned
     uint64_t left = mb_member_size(file->member) - begin;
     size_t some = (size_t)(left < file->window_size ? left : file->window_size);
     file->window_begin = file->window_end = 0;
-    MB_TRY(mb_member_read(file->member, begin, some, file->window));
+    MB_TRY(mb_member_read(file->member, file->what, begin, some, file->window));
     file->window_begin = begin;
     file->window_end = begin + some;
   }
