@@ -42,6 +42,7 @@ MB_NODISCARD mb_status mb_npy_open(const mb_input *input, mb_array **array);
 typedef struct mb_npz mb_npz;
 MB_NODISCARD mb_status mb_npz_open(const mb_input *input, mb_npz **npz);
 size_t mb_npz_n_arrays(const mb_npz *npz);
+size_t mb_npz_n_members(const mb_npz *npz);           /* those that are no arrays, too */
 const char *mb_npz_name(const mb_npz *npz, size_t i); /* borrowed */
 bool mb_npz_has(const mb_npz *npz, const char *name);
 

@@ -203,6 +203,10 @@ size_t mb_npz_n_arrays(const mb_npz *npz) {
   return npz->n_members;
 }
 
+size_t mb_npz_n_members(const mb_npz *npz) {
+  return (size_t)zip_get_num_entries(npz->zip, 0);
+}
+
 const char *mb_npz_name(const mb_npz *npz, size_t i) {
   assert(i < npz->n_members);
   return npz->members[i].name;
