@@ -382,5 +382,6 @@ const mb_importer mb_importer_tokens = {
                "served anew",
     .recognise = recognise_tokens,
     .joint = true,
+    .takes_serving = true,
     .read = read_tokens,
 };

@@ -123,8 +123,6 @@ static mb_status begin(reader *r) {
   if (most < 0) {
     return MB_JSON_FAIL(r->json, "has no expert in its physical_to_logical_map");
   }
-  r->n_layers = (r->chosen == WINDOW ? &r->window : &r->latest)->n_rows;
-  r->n_slots = (r->chosen == WINDOW ? &r->window : &r->latest)->n_columns;
   r->n_experts = (size_t)(said != 0 ? said : most + 1);
   r->load = malloc(r->n_layers * r->n_experts * sizeof *r->load);
   if (r->load == NULL) {
@@ -234,11 +232,15 @@ static mb_status take_snapshot(reader *r, uint64_t seen) {
   }
   const mb_json_table *load = r->chosen == WINDOW ? &r->window : &r->latest;
   if (r->n_snapshots == 0) {
-    MB_TRY(begin(r));
+    r->n_layers = load->n_rows;
+    r->n_slots = load->n_columns;
     MB_TRY(check_header(r));
   }
   MB_TRY(check_shape(r, fields[r->chosen], load, false));
   MB_TRY(check_shape(r, fields[MAP], &r->map, true));
+  if (r->n_snapshots == 0) {
+    MB_TRY(begin(r));
+  }
   for (size_t l = 0; l < r->n_layers; l++) {
     MB_TRY(add_layer(r, l, load->values + l * r->n_slots));
   }
@@ -419,6 +421,10 @@ static mb_status read_vllm(size_t n_inputs, const mb_input *inputs,
                      inputs[0].path, inputs[i].path);
     }
   }
+  if (n_zips > 0 && options->dataset != NULL) {
+    return MB_FAIL(MB_ERR_PARAM, "%s: dataset \"%s\" is for snapshots, and these are requests",
+                   inputs[0].path, options->dataset);
+  }
   if (n_zips > 0) {
     return mb_vllm_requests_read(n_inputs, inputs, options, import);
   }
@@ -444,5 +450,7 @@ const mb_importer mb_importer_vllm = {
                "requests (.npz)",
     .recognise = recognise_vllm,
     .joint = true,
+    .takes_dataset = true,
+    .takes_serving = true,
     .read = read_vllm,
 };

@@ -347,6 +347,9 @@ static mb_status fail_ending(mb_json *json) {
   json->position = json->n_parsed;
   switch (json->ending) {
   case ENDING_CUT:
+    if (json->input->size == 0) {
+      return MB_JSON_FAIL(json, "the file is empty, and should have JSON in it");
+    }
     return MB_JSON_FAIL(json,
                         "the file ends here, after %" PRIu64
                         " bytes, in the middle of a value: it was cut off, or is damaged",
