@@ -66,8 +66,8 @@ struct mb_json {
   yajl_handle parser;
   chunk *chunks;
 
-  event *events; /* [BLOCK_SIZE + 16] at most one a byte, and those that the last block left open */
-  size_t n_events, at;
+  event *events; /* [events_size] at most one a byte, and those that the last block left open */
+  size_t n_events, at, events_size;
   char *text;
   size_t n_text, text_capacity;
 
@@ -121,9 +121,9 @@ static void *pool_realloc(void *context, void *bytes, size_t size) {
 }
 
 /* YAJL has two buffers for what goes on from block to block, and doubles them: 8 times the bytes
-   are enough for all their sizes together. */
-static mb_status reserve(mb_json *json) {
-  size_t need = 8 * ((size_t)(json->n_parsed - json->run_start) + 2 * BLOCK_SIZE);
+   are enough for all their sizes together, next to some small things. @param n of the next block */
+static mb_status reserve(mb_json *json, size_t n) {
+  size_t need = 8 * ((size_t)(json->n_parsed - json->run_start) + n) + BLOCK_SIZE;
 
   if (chunk_room(json->chunks) >= need) {
     return MB_OK;
@@ -150,7 +150,7 @@ static int push(mb_json *json, uint32_t kind, const void *text, size_t length) {
     json->text = grown;
     json->text_capacity = capacity;
   }
-  if (json->n_events == BLOCK_SIZE + 16) {
+  if (json->n_events == json->events_size) {
     json->ending = ENDING_NO_MEMORY;
     return 0;
   }
@@ -243,8 +243,9 @@ mb_status mb_json_open(const mb_input *input, mb_json **json) {
     return fail_memory(input);
   }
   made->input = input;
-  made->events = malloc((BLOCK_SIZE + 16) * sizeof *made->events);
-  if (made->events == NULL || reserve(made) != MB_OK) {
+  made->events_size = (input->size < BLOCK_SIZE ? (size_t)input->size : BLOCK_SIZE) + 16;
+  made->events = malloc(made->events_size * sizeof *made->events);
+  if (made->events == NULL || reserve(made, 0) != MB_OK) {
     mb_json_destroy(made);
     return fail_memory(input);
   }
@@ -417,7 +418,7 @@ static mb_status fill(mb_json *json) {
     }
     uint64_t left = json->input->size - json->n_parsed;
     size_t n = left < BLOCK_SIZE ? (size_t)left : BLOCK_SIZE;
-    MB_TRY(reserve(json));
+    MB_TRY(reserve(json, n));
     MB_TRY(mb_input_read(json->input, "JSON", json->n_parsed, n, json->block));
     json->at = json->n_events = json->n_text = 0;
     json->block_start = json->n_parsed;
