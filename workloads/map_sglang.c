@@ -88,7 +88,7 @@ static void write_map(FILE *stream, const mb_map *map) {
 
 const mb_map_format mb_map_format_map_sglang = {
     .name = "sglang",
-    .summary = "JSON that SGLang's --init-expert-location loads: physical_to_logical_map",
+    .summary = "JSON for SGLang's --init-expert-location",
     .ending = ".json",
     .recognise = recognise,
     .read = read_map,

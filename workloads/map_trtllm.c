@@ -312,8 +312,7 @@ static void write_map(FILE *stream, const mb_map *map) {
 
 const mb_map_format mb_map_format_map_trtllm = {
     .name = "trtllm",
-    .summary = "YAML that TensorRT-LLM's moe_config.load_balancer names: "
-               "initial_global_assignments",
+    .summary = "YAML for TensorRT-LLM's moe_config.load_balancer",
     .ending = ".yaml",
     .recognise = recognise,
     .read = read_map,

@@ -134,7 +134,7 @@ static void write_map(FILE *stream, const mb_map *map) {
 
 const mb_map_format mb_map_format_map_vllm_ascend = {
     .name = "vllm-ascend",
-    .summary = "JSON that vLLM-Ascend's expert_map_path loads: layer_list, device_list",
+    .summary = "JSON for vLLM-Ascend's expert_map_path",
     .ending = ".json",
     .recognise = recognise,
     .read = read_map,
