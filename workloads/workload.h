@@ -31,7 +31,7 @@ typedef struct mb_workload {
   uint32_t top_k, n_groups, n_tokens;
   int32_t *layer_ids; /* [L] */
   char model_text[128];
-  char source[2048];
+  char source[4096];
 } mb_workload;
 
 /**
