@@ -1,10 +1,10 @@
 """Recordings of SGLang, TensorRT-LLM and Megatron-Core, imported, and read back by h5py.
 
-  import_recordings.py WRITER            runs the program that $MOEBAL names on all of them
-  import_recordings.py WRITER FOLDER     only writes the good ones, for fuzzing
+  import_recordings.py [--torch]             runs the program that $MOEBAL names on all of them
+  import_recordings.py [--torch] FOLDER      only writes the good ones, for fuzzing: FOLDER/FORMAT
 
-WRITER is "torch": torch.save() and safetensors.torch.save_file() themselves; or "plain": the same
-files by pickle, zipfile, struct and json, so that nothing has to be installed.
+With --torch they are written by torch.save() and safetensors themselves; without, the same by
+pickle, zipfile, struct and json, so that nothing has to be installed.
 """
 
 import io
@@ -22,7 +22,8 @@ import h5py
 import numpy as np
 
 T, L, E, K = 5, 3, 8, 2
-REAL = len(sys.argv) > 1 and sys.argv[1] == "torch"
+REAL = "--torch" in sys.argv
+ARGS = [arg for arg in sys.argv[1:] if arg != "--torch"]
 STORAGES = {"i4": "IntStorage", "i8": "LongStorage", "i2": "ShortStorage", "u1": "ByteStorage",
             "i1": "CharStorage", "b1": "BoolStorage", "f2": "HalfStorage", "f4": "FloatStorage",
             "f8": "DoubleStorage"}
@@ -647,18 +648,30 @@ def check_bad(what, inputs, files, text, args):
 
 
 def write_corpus(folder):
+    """A file a case: the only input, or several behind lines that tests/fuzz/fuzz_import.c knows."""
     for case in good_cases():
-        os.makedirs(os.path.join(folder, case.format, case.name))
-        for name, content in case.files.items():
-            with open(os.path.join(folder, case.format, case.name, name), "wb") as file:
+        content = b"--folder\n" if case.inputs == ["."] else b""
+        for name in case.files if case.inputs == ["."] else case.inputs:
+            content += f"--file {name}\n".encode() + case.files[name]
+        if len(case.files) == 1 and case.inputs != ["."]:
+            content = case.files[case.inputs[0]]
+        if len(content) <= 16384:
+            os.makedirs(os.path.join(folder, case.format), exist_ok=True)
+            with open(os.path.join(folder, case.format, case.name), "wb") as file:
                 file.write(content)
+        if case.format == "sglang":
+            os.makedirs(os.path.join(folder, "unpickle"), exist_ok=True)
+            with zipfile.ZipFile(io.BytesIO(case.files[case.inputs[0]])) as archive:
+                name = next(n for n in archive.namelist() if n.endswith("/data.pkl"))
+                with open(os.path.join(folder, "unpickle", case.name), "wb") as file:
+                    file.write(archive.read(name))
 
 
 def main():
     if not REAL:
         fake_torch()
-    if len(sys.argv) > 2:
-        write_corpus(sys.argv[2])
+    if ARGS:
+        write_corpus(ARGS[0])
         return
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
@@ -670,7 +683,7 @@ def main():
             check_bad(what, inputs, files, text, args)
             n_bad += 1
         os.chdir("/")
-    print(f"{sys.argv[1]}: {n_good} recordings imported and read back, {n_bad} refused")
+    print(f"{'by torch' if REAL else 'without torch'}: {n_good} recordings imported and read back, {n_bad} refused")
 
 
 main()

@@ -8,11 +8,11 @@ source=$(cd "$(dirname "$0")/.." && pwd)
 export MOEBAL
 
 need_python numpy h5py
-"$python" "$source/tests/import_recordings.py" plain
+"$python" "$source/tests/import_recordings.py"
 
 torch_python=${MOEBAL_PYTHON:-python3}
 if "$torch_python" -c 'import numpy, h5py, torch, safetensors' 2>/dev/null; then
-  "$torch_python" "$source/tests/import_recordings.py" torch
+  "$torch_python" "$source/tests/import_recordings.py" --torch
 else
   echo "left out: what torch itself writes, since $torch_python has no torch, safetensors and h5py" \
     "(MOEBAL_PYTHON names one that has)"
