@@ -1,5 +1,5 @@
 /* tests/test_import_json.c - the importers adrs, vllm and tokens: what they take, and what they
- * refuse. Files of the real writers are in import_json.sh. */
+ * refuse. Files of the real writers are in import_json_files.sh. */
 #include <unistd.h>
 
 #include "tests/import_text.h"
@@ -176,7 +176,7 @@ static void test_vllm_window(void) {
               "snapshots[1]: layer 1's slot 3 holds no expert (-1), but has a load of 2");
   options.dataset = "sum";
   CHECK_FAILS(import_text("vllm", snapshots, &options, NULL), MB_ERR_PARAM,
-              "\"latest\" and \"window\"");
+              "which are latest and window");
 }
 
 /* Ends of whole lines, from the first snapshot's on. */
@@ -382,7 +382,7 @@ static void test_tokens_refusals(void) {
 
   CHECK_REFUSALS("tokens", &serving, cases);
   CHECK_FAILS(import_text("tokens", balance, &options, NULL), MB_ERR_PARAM,
-              "concurrency says how many are served at once");
+              "--concurrency says how many are served at once");
 }
 
 static void test_recognises(void) {
