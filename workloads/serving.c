@@ -96,7 +96,7 @@ static mb_status prepare(server *s) {
   size_t n_ranks = (size_t)s->how.dp_ranks;
 
   s->order = malloc(view->n_requests * sizeof *s->order);
-  s->active = malloc((size_t)s->how.concurrency * sizeof *s->active);
+  s->active = calloc((size_t)s->how.concurrency, sizeof *s->active);
   s->load = malloc(view->n_layers * n_ranks * view->n_experts * sizeof *s->load);
   s->tokens = malloc(n_ranks * sizeof *s->tokens);
   if (s->order == NULL || s->active == NULL || s->load == NULL || s->tokens == NULL) {
@@ -175,6 +175,9 @@ static void run_step(server *s) {
 static uint64_t mean_lifetime(const mb_routed_view *view, const mb_import_serving *how) {
   uint64_t sum = 0;
 
+  if (view->n_requests == 0) {
+    return 0;
+  }
   for (size_t i = 0; i < view->n_requests; i++) {
     uint64_t prompt = mb_routed_prompt(view, i);
     uint64_t at_once = how->tokens_per_step == 0 ? UINT64_MAX : (uint64_t)how->tokens_per_step;
