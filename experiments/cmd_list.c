@@ -20,6 +20,7 @@ static void list_strategies(void) {
     (void)printf("%s: %s\n", strategy->name, strategy->summary);
     mb_config_print_params(stdout, strategy->params, "  ");
   }
+  mb_config_print_outside(stdout, "");
 }
 
 static void list_generators(void) {

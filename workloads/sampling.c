@@ -9,16 +9,18 @@
 void mb_shares_cap(size_t n, double cap, double *weight) {
   double limit = INFINITY;
   double scale = 0.0;
+  double rest = 1.0;
   size_t n_capped = 0;
+  size_t n_above = 0;
 
   for (;;) {
-    size_t n_above = 0;
     double below = 0.0;
+    n_above = 0;
     for (size_t e = 0; e < n; e++) {
       n_above += weight[e] > limit ? 1 : 0;
       below += weight[e] > limit ? 0.0 : weight[e];
     }
-    double rest = 1.0 - (double)n_above * cap;
+    rest = 1.0 - (double)n_above * cap;
     scale = below > 0.0 && rest > 0.0 ? rest / below : 0.0;
     if (scale == 0.0 || (limit < INFINITY && n_above == n_capped)) {
       break;
@@ -26,9 +28,21 @@ void mb_shares_cap(size_t n, double cap, double *weight) {
     n_capped = n_above;
     limit = cap / scale;
   }
+  /* Where the others have no weight, they get what is left in equal parts. */
+  double each = scale == 0.0 && rest > 0.0 ? rest / (double)(n - n_above) : 0.0;
   for (size_t e = 0; e < n; e++) {
-    weight[e] = weight[e] > limit || scale == 0.0 ? cap : weight[e] * scale;
+    weight[e] = weight[e] > limit ? cap : scale > 0.0 ? weight[e] * scale : each;
   }
+}
+
+void mb_shares_draw_lognormal(gsl_rng *rng, double sigma, double spread, double head_cap, size_t n,
+                              double *share) {
+  double own_sigma = sigma * (1.0 + spread * (2.0 * gsl_rng_uniform(rng) - 1.0));
+
+  for (size_t e = 0; e < n; e++) {
+    share[e] = exp(gsl_ran_gaussian_ziggurat(rng, own_sigma));
+  }
+  mb_shares_cap(n, fmin(1.0, head_cap / (double)n), share);
 }
 
 /* Adds a multinomial sample of n to count[n_experts]: one binomial an expert, given those before.

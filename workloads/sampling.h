@@ -18,6 +18,14 @@ extern "C" {
 void mb_shares_cap(size_t n, double cap, double *weight);
 
 /**
+ * Lognormal shares: share[e] ~ exp(s z[e]), z standard normal, s = sigma (1 + spread u) with u
+ * uniform in [-1, 1]; cut at head_cap times their mean, summing to 1. Without the cut the Gini
+ * index is erf(s / 2).
+ */
+void mb_shares_draw_lognormal(gsl_rng *rng, double sigma, double spread, double head_cap, size_t n,
+                              double *share);
+
+/**
  * Counts of n_tokens tokens that pick top_k experts each, multinomial: mean n p, variance
  * n p (1 - p), n = top_k x n_tokens. No expert gets more than n_tokens: what exceeds that is drawn
  * again among the others.

@@ -341,7 +341,7 @@ static bool is_size(mb_py value) {
 /* Whether all elements lie within the storage. An expanded tensor, whose elements lie on top of
  * each other, may be endless for a few bytes: only a small one is let through. */
 static bool tensor_fits(const mb_tensor *tensor) {
-  const uint64_t overlapping_max = (uint64_t)1 << 26;
+  const uint64_t overlapping_max = (uint64_t)1 << 20;
   uint64_t last = tensor->offset;
   uint64_t n = 1;
 

@@ -362,7 +362,8 @@ def show(work, path, threads):
           "top-20% share | sd of ln(share) |\n|---|---|---|---|---|---|")
     for kind, load in loads.items():
         print(skew_row(kind, load))
-    print(skew_row("equal mix", sum(load / load.sum() for load in loads.values())))
+    tokens = max(load.sum() for load in loads.values())
+    print(skew_row("equal mix", sum(load * (tokens / load.sum()) for load in loads.values())))
     if path:
         with record_file(path) as file:
             print(skew_row("the trace, all steps", file["load"][:].sum(axis=0)))

@@ -204,6 +204,8 @@ class Batch:
     def _leave(self):
         """Frees the rows of finished requests, and the columns that no row uses any more."""
         rows = [n for n, r in enumerate(self.requests) if r.given <= r.length]
+        if len(rows) == len(self.requests):
+            return
         self.requests = [self.requests[n] for n in rows]
         if not rows:
             self.cache = self.mask = self.next = None
