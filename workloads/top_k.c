@@ -75,9 +75,9 @@ static void find_inclusion(size_t n, uint32_t top_k, const double *odds, double 
   }
 }
 
-/* Each expert's log odds move by what its inclusion's log odds lack. For equal inclusions the
-   exponent makes a round exact; for others an error shrinks some 1 / k times a round. Returns the
-   largest relative error there was. */
+/* Each expert's log odds move by what its inclusion's log odds lack; an error shrinks some k times
+   a round. Among a few experts that is too much: for equal inclusions the exponent makes a round
+   exact. Returns the largest relative error there was. */
 static double improve_odds(size_t n, const double *inclusion, double factor, const double *found,
                            double *odds) {
   double exponent = 1.0 - 1.0 / (double)n;
@@ -87,7 +87,7 @@ static double improve_odds(size_t n, const double *inclusion, double factor, con
     double wanted = inclusion[e] * factor;
     if (odds[e] > 0.0 && found[e] > 0.0 && found[e] < 1.0 && wanted < 1.0) {
       double lack = wanted * (1.0 - found[e]) / (found[e] * (1.0 - wanted));
-      odds[e] *= pow(lack, exponent);
+      odds[e] *= n < 16 ? pow(lack, exponent) : lack;
       error = fmax(error, fabs(found[e] / wanted - 1.0));
     }
   }
