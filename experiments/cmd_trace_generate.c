@@ -1,5 +1,6 @@
 /* experiments/cmd_trace_generate.c - `moebal trace generate`: writes a synthetic trace. */
 #include <argp.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -66,27 +67,78 @@ static mb_status apply_setting(const mb_generator_type *type, const char *settin
   return mb_params_set(type->params, key, equals + 1, params);
 }
 
+/* Room for some steps at a time, with the optional objects that the generator has. */
+typedef struct chunk {
+  size_t n_steps;
+  uint32_t *load, *load_by_source, *tokens;
+  uint8_t *step_phase;
+} chunk;
+
+static void free_chunk(chunk *room) {
+  free(room->load);
+  free(room->load_by_source);
+  free(room->tokens);
+  free(room->step_phase);
+}
+
+static mb_status allocate_chunk(const mb_trace_info *info, chunk *room) {
+  size_t step_size = info->n_layers * info->n_experts;
+  bool by_source = (info->objects & MB_TRACE_LOAD_BY_SOURCE) != 0;
+  bool tokens = (info->objects & MB_TRACE_TOKENS) != 0;
+  bool phases = (info->objects & MB_TRACE_STEP_PHASE) != 0;
+  size_t n = mb_trace_chunk_steps(info) / (by_source ? info->n_sources : 1);
+
+  *room = (chunk){.n_steps = n > 0 ? n : 1};
+  room->load = calloc(room->n_steps * step_size, sizeof *room->load);
+  if (by_source) {
+    room->load_by_source =
+        calloc(room->n_steps * info->n_sources * step_size, sizeof *room->load_by_source);
+  }
+  if (tokens) {
+    room->tokens = calloc(room->n_steps * info->n_sources, sizeof *room->tokens);
+  }
+  if (phases) {
+    room->step_phase = calloc(room->n_steps, sizeof *room->step_phase);
+  }
+  if (room->load == NULL || (by_source && room->load_by_source == NULL) ||
+      (tokens && room->tokens == NULL) || (phases && room->step_phase == NULL)) {
+    free_chunk(room);
+    return MB_FAIL(MB_ERR_MEMORY, "no memory for %zu steps of %zu layers of %zu experts",
+                   room->n_steps, info->n_layers, info->n_experts);
+  }
+  return MB_OK;
+}
+
+static mb_status write_some(mb_generator *generator, size_t n, const chunk *room,
+                            mb_trace_writer *writer) {
+  mb_generator_steps made = {room->load, room->load_by_source, room->tokens, room->step_phase};
+  mb_trace_steps steps = {.load = room->load,
+                          .load_by_source = room->load_by_source,
+                          .tokens = room->tokens,
+                          .step_phase = room->step_phase};
+
+  MB_TRY(mb_generator_next_steps(generator, n, &made));
+  return mb_trace_writer_append_steps(writer, n, &steps);
+}
+
 static mb_status write_steps(mb_generator *generator, mb_trace_writer *writer) {
   const mb_trace_info *info = mb_generator_get_info(generator);
-  uint32_t *load = mb_trace_chunk_allocate(info);
   mb_progress progress;
+  chunk room;
 
-  if (load == NULL) {
-    return MB_ERR_MEMORY;
-  }
+  MB_TRY(allocate_chunk(info, &room));
   mb_progress_start(&progress, "steps written", info->n_steps, false);
   mb_status status = MB_OK;
   for (size_t t = 0; status == MB_OK && t < info->n_steps;) {
     size_t left = info->n_steps - t;
-    size_t n = left < mb_trace_chunk_steps(info) ? left : mb_trace_chunk_steps(info);
+    size_t n = left < room.n_steps ? left : room.n_steps;
     status = mb_interrupt_check();
-    status = status == MB_OK ? mb_generator_next(generator, n, load) : status;
-    status = status == MB_OK ? mb_trace_writer_append(writer, n, load) : status;
+    status = status == MB_OK ? write_some(generator, n, &room, writer) : status;
     t += n;
     mb_progress_update(&progress, t);
   }
   mb_progress_end(&progress);
-  free(load);
+  free_chunk(&room);
   return status;
 }
 
