@@ -7,6 +7,7 @@
 
 #include "balancer/param.h"
 #include "workloads/generator.h"
+#include "workloads/workload.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -28,11 +29,7 @@ extern "C" {
  * bites, the loads are exactly multinomial: mean n p, variance n p (1 - p), n = top_k x tokens.
  */
 typedef struct mb_domains_params {
-  char model[MB_PARAM_TEXT_SIZE];
-  char phase[MB_PARAM_TEXT_SIZE];
-  int64_t n_steps;
-  int64_t n_tokens;                             /* a step */
-  int64_t n_layers, n_experts, top_k, n_groups; /* 0: the model's */
+  mb_workload_params workload;
   double sigma, sigma_spread, correlation, head_cap;
   char drift[MB_PARAM_TEXT_SIZE];
   int64_t drift_period;

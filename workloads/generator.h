@@ -41,7 +41,7 @@ const mb_generator_type *const *mb_generators(void);
 
 /**
  * What a generator's `source` says: that the loads are synthetic, and all parameters and the seed.
- * Cut off at `size` bytes; 2048 are plenty. Returns `buffer`.
+ * Cut off at `size` bytes; 4096 are plenty. Returns `buffer`.
  */
 char *mb_generator_describe(const mb_generator_type *type, const void *params, uint64_t seed,
                             char *buffer, size_t size);

@@ -37,6 +37,11 @@ const mb_importer *mb_importer_recognise(const mb_input *input) {
 
 mb_status mb_importer_read(const mb_importer *importer, size_t n_inputs, const mb_input *inputs,
                            const mb_import_options *options, mb_import *import) {
+  if (options->dataset != NULL && !importer->takes_dataset) {
+    return MB_FAIL(MB_ERR_PARAM,
+                   "%s: --dataset %s: files of format %s have no arrays to choose from",
+                   inputs[0].path, options->dataset, importer->name);
+  }
   if (importer->joint) {
     return importer->read(n_inputs, inputs, options, import);
   }

@@ -364,6 +364,45 @@ static mb_status read_rows(mb_array *array, uint64_t first, size_t n, target to)
                           : read_items(array, first * array->row_size, n * array->row_size, to);
 }
 
+/* Where a row's element, counted in C order, is among the columns of Fortran order. */
+static uint64_t find_column(const mb_array *array, uint64_t item) {
+  uint64_t index[MB_ARRAY_RANK_MAX] = {0};
+  uint64_t column = 0;
+
+  for (size_t d = array->info.rank; d-- > 1;) {
+    index[d] = item % array->info.dims[d];
+    item /= array->info.dims[d];
+  }
+  for (size_t d = array->info.rank; d-- > 1;) {
+    column = column * array->info.dims[d] + index[d];
+  }
+  return column;
+}
+
+static mb_status read_strewn_part(mb_array *array, uint64_t row, uint64_t first, size_t n,
+                                  uint32_t *counts) {
+  if (row < array->block_first || row >= array->block_first + array->block_rows) {
+    MB_TRY(load_block(array, row));
+  }
+  for (size_t i = 0; i < n; i++) {
+    size_t at = (size_t)find_column(array, first + i) * array->block_rows +
+                (size_t)(row - array->block_first);
+    const unsigned char *bytes = array->scratch + at * array->header.item_size;
+    if (convert(array, 1, bytes, (target){.counts = counts + i}) != 1) {
+      return fail_value(array, row * array->row_size + first + i, bytes, true);
+    }
+  }
+  return MB_OK;
+}
+
+mb_status mb_array_read_part(mb_array *array, uint64_t row, uint64_t first, size_t n,
+                             uint32_t *counts) {
+  assert(row < array->n_rows && first <= array->row_size && n <= array->row_size - first);
+  return is_strewn(array)
+             ? read_strewn_part(array, row, first, n, counts)
+             : read_items(array, row * array->row_size + first, n, (target){.counts = counts});
+}
+
 mb_status mb_array_read_counts(mb_array *array, uint64_t first, size_t n, uint32_t *counts) {
   assert(array != NULL && counts != NULL);
   return read_rows(array, first, n, (target){.counts = counts});

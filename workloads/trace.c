@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "workloads/chunk_reader.h"
 #include "workloads/source.h"
 #include "workloads/trace_file.h"
 #include "workloads/trace_info.h"
@@ -25,7 +26,8 @@ struct mb_trace {
   char *path;
   hid_t file;
   mb_h5_dataset load;
-  mb_h5_dataset tokens; /* zeros without /tokens */
+  mb_chunk_reader *chunks; /* of /load; NULL where it is HDF5's to read */
+  mb_h5_dataset tokens;    /* zeros without /tokens */
   mb_trace_info info;
 };
 
@@ -393,7 +395,8 @@ static mb_status open_load(mb_trace *trace) {
   trace->info.n_steps = (size_t)dims[0];
   trace->info.n_layers = (size_t)dims[1];
   trace->info.n_experts = (size_t)dims[2];
-  return enlarge_cache(trace);
+  MB_TRY(enlarge_cache(trace));
+  return mb_chunk_reader_open(trace->path, "load", trace->load.id, &trace->chunks);
 }
 
 static mb_status open_all(mb_trace *trace) {
@@ -439,6 +442,7 @@ void mb_trace_destroy(mb_trace *trace) {
   if (trace == NULL) {
     return;
   }
+  mb_chunk_reader_close(trace->chunks);
   mb_h5_close(&trace->load);
   mb_h5_close(&trace->tokens);
   if (trace->file >= 0) {
@@ -535,7 +539,7 @@ static mb_status read_converted(mb_trace *trace, size_t first, size_t n, uint32_
   return status;
 }
 
-mb_status mb_trace_read(mb_trace *trace, size_t first, size_t n, uint32_t *load) {
+mb_status mb_trace_read_plainly(mb_trace *trace, size_t first, size_t n, uint32_t *load) {
   assert(trace != NULL && first <= trace->info.n_steps && n <= trace->info.n_steps - first);
   if (n == 0) {
     return MB_OK;
@@ -544,6 +548,12 @@ mb_status mb_trace_read(mb_trace *trace, size_t first, size_t n, uint32_t *load)
     return read_rows(trace, "load", &trace->load, first, n, H5T_NATIVE_UINT32, load);
   }
   return read_converted(trace, first, n, load);
+}
+
+mb_status mb_trace_read(mb_trace *trace, size_t first, size_t n, uint32_t *load) {
+  assert(trace != NULL && first <= trace->info.n_steps && n <= trace->info.n_steps - first);
+  return trace->chunks != NULL ? mb_chunk_reader_read(trace->chunks, first, n, load)
+                               : mb_trace_read_plainly(trace, first, n, load);
 }
 
 mb_status mb_trace_read_tokens(mb_trace *trace, size_t first, size_t n, uint64_t *tokens) {

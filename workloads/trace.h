@@ -80,12 +80,20 @@ const mb_trace_info *mb_trace_get_info(const mb_trace *trace);
 /**
  * Reads steps [first, first + n) of /load. float and int64 loads are accepted where they hold whole
  * numbers in [0, 2^32 - 1]; a value that isn't one is MB_ERR_FORMAT naming step, layer and expert.
- * Memory: the chunks touched, no more than 64 MiB of cache; or 256 MiB, where that saves unpacking
- * them again and again, as with chunks of many steps and few experts.
+ *
+ * Chunks of whole steps, as mb_trace_writer makes them, are unpacked on as many threads as OpenMP
+ * may use, and those that follow while the caller works on these. Others are read by HDF5 alone.
+ * Memory: 64 MiB or two chunks; where HDF5 reads, the chunks touched, no more than 64 MiB of cache,
+ * or 256 MiB, where that saves unpacking them again and again, as with chunks of many steps and few
+ * experts.
  *
  * @param load [n,L,E] caller-owned; contents unspecified on failure.
  */
 MB_NODISCARD mb_status mb_trace_read(mb_trace *trace, size_t first, size_t n, uint32_t *load);
+
+/** The same, always through HDF5's own filters, one chunk after the other: what to compare with. */
+MB_NODISCARD mb_status mb_trace_read_plainly(mb_trace *trace, size_t first, size_t n,
+                                             uint32_t *load);
 
 /**
  * Tokens of steps [first, first + n), summed over the ranks that they come from; only for a trace

@@ -7,23 +7,27 @@
 #include <sys/stat.h>
 #include <xxhash.h>
 
+#include "workloads/chunk_writer.h"
 #include "workloads/digest.h"
 #include "workloads/new_file.h"
 #include "workloads/trace.h"
 #include "workloads/trace_info.h"
 
-static const size_t CHUNK_BYTES = (size_t)1 << 20;
-enum { DEFLATE_LEVEL = 4 };
+/* Chunks of one number a step. */
+static const hsize_t COLUMN_CHUNK = 4096;
+enum { COLUMN_DEFLATE_LEVEL = 4 };
 
-/* /load and what may stand beside it. */
-enum { LOAD, BY_SOURCE, TOKENS, STEP_TIME, STEP_PHASE, N_DATASETS };
+/* /load and what stands beside it, all uint32; and columns of one number a step. */
+enum { LOAD, BY_SOURCE, TOKENS, N_TABLES };
+enum { STEP_TIME, STEP_PHASE, N_COLUMNS };
 
 struct mb_trace_writer {
   char *path; /* as given, for messages */
   mb_new_file place;
   hid_t file;
-  hid_t data[N_DATASETS]; /* -1: not there */
-  mb_trace_info info;     /* n_steps counts those written */
+  mb_chunk_writer *tables[N_TABLES]; /* NULL: not there */
+  hid_t columns[N_COLUMNS];          /* -1: not there */
+  mb_trace_info info;                /* n_steps counts those written */
   XXH3_state_t *hash;
   bool failed;
 };
@@ -106,66 +110,65 @@ static bool put_attributes(hid_t file, const mb_trace_info *info) {
          (info->steps_per_record < 1 || put_int(file, "steps_per_record", info->steps_per_record));
 }
 
-/* A dataset as the format has it: its steps, which grow, then what one step holds. */
-typedef struct layout {
+static const struct {
   const char *name;
-  unsigned object; /* 0: always there */
-  hid_t stored, memory;
-  int rank;
-  hsize_t dims[4]; /* dims[0]: no steps yet */
-} layout;
+  unsigned object;
+} column_types[N_COLUMNS] = {[STEP_TIME] = {"step_time", MB_TRACE_STEP_TIME},
+                             [STEP_PHASE] = {"step_phase", MB_TRACE_STEP_PHASE}};
 
-static layout get_layout(const mb_trace_info *info, int which) {
-  hsize_t n_layers = info->n_layers;
-  hsize_t n_experts = info->n_experts;
-  hsize_t n_sources = info->n_sources;
+static mb_status create_tables(mb_trace_writer *writer) {
+  const mb_trace_info *info = &writer->info;
+  const struct {
+    const char *name;
+    bool wanted;
+    int rank;
+    hsize_t dims[4];
+  } types[N_TABLES] = {
+      [LOAD] = {"load", true, 3, {0, info->n_layers, info->n_experts}},
+      [BY_SOURCE] = {"load_by_source",
+                     (info->objects & MB_TRACE_LOAD_BY_SOURCE) != 0,
+                     4,
+                     {0, info->n_layers, info->n_sources, info->n_experts}},
+      [TOKENS] = {"tokens", (info->objects & MB_TRACE_TOKENS) != 0, 2, {0, info->n_sources}},
+  };
 
-  switch (which) {
-  case LOAD:
-    return (layout){"load", 0, H5T_STD_U32LE, H5T_NATIVE_UINT32, 3, {0, n_layers, n_experts}};
-  case BY_SOURCE:
-    return (layout){"load_by_source",
-                    MB_TRACE_LOAD_BY_SOURCE,
-                    H5T_STD_U32LE,
-                    H5T_NATIVE_UINT32,
-                    4,
-                    {0, n_layers, n_sources, n_experts}};
-  case TOKENS:
-    return (layout){"tokens", MB_TRACE_TOKENS, H5T_STD_U32LE, H5T_NATIVE_UINT32, 2, {0, n_sources}};
-  case STEP_TIME:
-    return (layout){"step_time", MB_TRACE_STEP_TIME, H5T_IEEE_F64LE, H5T_NATIVE_DOUBLE, 1, {0}};
-  default:
-    return (layout){"step_phase", MB_TRACE_STEP_PHASE, H5T_STD_U8LE, H5T_NATIVE_UINT8, 1, {0}};
+  for (int i = 0; i < N_TABLES; i++) {
+    if (types[i].wanted) {
+      MB_TRY(mb_chunk_writer_create(writer->file, types[i].name, types[i].rank, types[i].dims,
+                                    &writer->tables[i]));
+    }
   }
+  return MB_OK;
 }
 
-static bool is_wanted(const mb_trace_info *info, int which) {
-  unsigned object = get_layout(info, which).object;
-
-  return object == 0 || (info->objects & object) != 0;
-}
-
-/* Chunks of whole steps, of about CHUNK_BYTES. */
-static hid_t create_dataset(hid_t file, const layout *about) {
-  size_t step_bytes = H5Tget_size(about->stored);
-  hsize_t most[4] = {H5S_UNLIMITED, about->dims[1], about->dims[2], about->dims[3]};
-  hsize_t chunk[4] = {0, about->dims[1], about->dims[2], about->dims[3]};
-
-  for (int i = 1; i < about->rank; i++) {
-    step_bytes *= (size_t)about->dims[i];
-  }
-  chunk[0] = CHUNK_BYTES > step_bytes ? CHUNK_BYTES / step_bytes : 1;
-  hid_t space = H5Screate_simple(about->rank, about->dims, most);
+static hid_t create_column(hid_t file, const char *name, hid_t type) {
+  const hsize_t none = 0;
+  const hsize_t most = H5S_UNLIMITED;
+  hid_t space = H5Screate_simple(1, &none, &most);
   hid_t plist = H5Pcreate(H5P_DATASET_CREATE);
   hid_t made = -1;
-  if (space >= 0 && plist >= 0 && H5Pset_chunk(plist, about->rank, chunk) >= 0 &&
-      H5Pset_shuffle(plist) >= 0 && H5Pset_deflate(plist, DEFLATE_LEVEL) >= 0 &&
+
+  if (space >= 0 && plist >= 0 && H5Pset_chunk(plist, 1, &COLUMN_CHUNK) >= 0 &&
+      H5Pset_shuffle(plist) >= 0 && H5Pset_deflate(plist, COLUMN_DEFLATE_LEVEL) >= 0 &&
       H5Pset_obj_track_times(plist, false) >= 0) {
-    made = H5Dcreate2(file, about->name, about->stored, space, H5P_DEFAULT, plist, H5P_DEFAULT);
+    made = H5Dcreate2(file, name, type, space, H5P_DEFAULT, plist, H5P_DEFAULT);
   }
   (void)H5Pclose(plist);
   (void)H5Sclose(space);
   return made;
+}
+
+static bool create_columns(mb_trace_writer *writer) {
+  for (int c = 0; c < N_COLUMNS; c++) {
+    if ((writer->info.objects & column_types[c].object) != 0) {
+      writer->columns[c] = create_column(writer->file, column_types[c].name,
+                                         c == STEP_TIME ? H5T_IEEE_F64LE : H5T_STD_U8LE);
+      if (writer->columns[c] < 0) {
+        return false;
+      }
+    }
+  }
+  return true;
 }
 
 /* The format of HDF5 1.10, because its metadata has checksums; without times, so that the same
@@ -192,16 +195,11 @@ static mb_status create_file(mb_trace_writer *writer) {
   if (writer->file < 0 || !put_attributes(writer->file, &writer->info)) {
     return fail_write(writer);
   }
-  for (int d = 0; d < N_DATASETS; d++) {
-    layout about = get_layout(&writer->info, d);
-    if (is_wanted(&writer->info, d)) {
-      writer->data[d] = create_dataset(writer->file, &about);
-      if (writer->data[d] < 0) {
-        return fail_write(writer);
-      }
-    }
+  mb_status status = create_tables(writer);
+  if (status == MB_ERR_IO || (status == MB_OK && !create_columns(writer))) {
+    return fail_write(writer);
   }
-  return MB_OK;
+  return status;
 }
 
 static mb_status check_objects(const char *path, const mb_trace_info *info) {
@@ -230,8 +228,8 @@ mb_status mb_trace_writer_create(const char *path, const mb_trace_info *info,
     return MB_FAIL(MB_ERR_MEMORY, "no memory to write %s", path);
   }
   made->file = -1;
-  for (int d = 0; d < N_DATASETS; d++) {
-    made->data[d] = -1;
+  for (int c = 0; c < N_COLUMNS; c++) {
+    made->columns[c] = -1;
   }
   made->path = strdup(path);
   made->hash = XXH3_createState();
@@ -250,45 +248,58 @@ mb_status mb_trace_writer_create(const char *path, const mb_trace_info *info,
   return MB_OK;
 }
 
-/* Rows [n_steps, n_steps + n) of a dataset. */
-static bool write_rows(const mb_trace_writer *writer, int which, size_t n, const void *rows) {
-  layout about = get_layout(&writer->info, which);
-  hsize_t start[4] = {writer->info.n_steps, 0, 0, 0};
-  hsize_t count[4] = {n, about.dims[1], about.dims[2], about.dims[3]};
+/* Numbers [n_steps, n_steps + n) of a column. */
+static bool write_column(const mb_trace_writer *writer, int which, size_t n, const void *numbers) {
+  hsize_t start = writer->info.n_steps;
+  hsize_t count = n;
+  hsize_t end = start + count;
 
-  about.dims[0] = writer->info.n_steps + n;
-  if (H5Dset_extent(writer->data[which], about.dims) < 0) {
+  if (H5Dset_extent(writer->columns[which], &end) < 0) {
     return false;
   }
-  hid_t space = H5Dget_space(writer->data[which]);
-  hid_t memory = H5Screate_simple(about.rank, count, NULL);
+  hid_t space = H5Dget_space(writer->columns[which]);
+  hid_t memory = H5Screate_simple(1, &count, NULL);
+  hid_t type = which == STEP_TIME ? H5T_NATIVE_DOUBLE : H5T_NATIVE_UINT8;
   bool good = space >= 0 && memory >= 0 &&
-              H5Sselect_hyperslab(space, H5S_SELECT_SET, start, NULL, count, NULL) >= 0 &&
-              H5Dwrite(writer->data[which], about.memory, memory, space, H5P_DEFAULT, rows) >= 0;
+              H5Sselect_hyperslab(space, H5S_SELECT_SET, &start, NULL, &count, NULL) >= 0 &&
+              H5Dwrite(writer->columns[which], type, memory, space, H5P_DEFAULT, numbers) >= 0;
   (void)H5Sclose(memory);
   (void)H5Sclose(space);
   return good;
 }
 
+static bool write_steps(mb_trace_writer *writer, size_t n, const mb_trace_steps *steps) {
+  const uint32_t *tables[N_TABLES] = {
+      [LOAD] = steps->load, [BY_SOURCE] = steps->load_by_source, [TOKENS] = steps->tokens};
+  const void *columns[N_COLUMNS] = {
+      [STEP_TIME] = steps->step_time, [STEP_PHASE] = steps->step_phase};
+
+  for (int i = 0; i < N_TABLES; i++) {
+    assert((tables[i] != NULL) == (writer->tables[i] != NULL));
+    if (writer->tables[i] != NULL && !mb_chunk_writer_append(writer->tables[i], n, tables[i])) {
+      return false;
+    }
+  }
+  for (int c = 0; c < N_COLUMNS; c++) {
+    assert((columns[c] != NULL) == (writer->columns[c] >= 0));
+    if (writer->columns[c] >= 0 && !write_column(writer, c, n, columns[c])) {
+      return false;
+    }
+  }
+  return true;
+}
+
 mb_status mb_trace_writer_append_steps(mb_trace_writer *writer, size_t n,
                                        const mb_trace_steps *steps) {
-  const void *rows[N_DATASETS] = {[LOAD] = steps->load,
-                                  [BY_SOURCE] = steps->load_by_source,
-                                  [TOKENS] = steps->tokens,
-                                  [STEP_TIME] = steps->step_time,
-                                  [STEP_PHASE] = steps->step_phase};
   size_t step_size = writer->info.n_layers * writer->info.n_experts;
 
   if (n == 0) {
     return MB_OK;
   }
   errno = 0;
-  for (int d = 0; d < N_DATASETS; d++) {
-    assert((rows[d] != NULL) == is_wanted(&writer->info, d));
-    if (writer->failed || (writer->data[d] >= 0 && !write_rows(writer, d, n, rows[d]))) {
-      writer->failed = true;
-      return fail_write(writer);
-    }
+  if (writer->failed || !write_steps(writer, n, steps)) {
+    writer->failed = true;
+    return fail_write(writer);
   }
   (void)XXH3_128bits_update(writer->hash, steps->load, n * step_size * sizeof *steps->load);
   writer->info.n_steps += n;
@@ -308,13 +319,22 @@ static bool put_digest(mb_trace_writer *writer) {
 
 /* What is in caches goes to the disk first: a dataset's close does not tell whether it could. */
 static bool close_file(mb_trace_writer *writer) {
+  for (int i = 0; i < N_TABLES; i++) {
+    if (writer->tables[i] != NULL && !mb_chunk_writer_flush(writer->tables[i])) {
+      return false;
+    }
+  }
   if (H5Fflush(writer->file, H5F_SCOPE_GLOBAL) < 0) {
     return false;
   }
   bool good = true;
-  for (int d = 0; d < N_DATASETS; d++) {
-    good = (writer->data[d] < 0 || H5Dclose(writer->data[d]) >= 0) && good;
-    writer->data[d] = -1;
+  for (int i = 0; i < N_TABLES; i++) {
+    good = (writer->tables[i] == NULL || mb_chunk_writer_close(writer->tables[i])) && good;
+    writer->tables[i] = NULL;
+  }
+  for (int c = 0; c < N_COLUMNS; c++) {
+    good = (writer->columns[c] < 0 || H5Dclose(writer->columns[c]) >= 0) && good;
+    writer->columns[c] = -1;
   }
   good = H5Fclose(writer->file) >= 0 && good;
   writer->file = -1;
@@ -341,6 +361,9 @@ mb_status mb_trace_writer_finish(mb_trace_writer *writer) {
 void mb_trace_writer_destroy(mb_trace_writer *writer) {
   if (writer == NULL) {
     return;
+  }
+  for (int i = 0; i < N_TABLES; i++) {
+    mb_chunk_writer_abandon(writer->tables[i]);
   }
   mb_new_file_close(&writer->place);
   mb_trace_info_fini(&writer->info);
