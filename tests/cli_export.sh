@@ -54,7 +54,7 @@ run 0 rebalance t.h5 --slots 24 --gpus 4 --first-layer 60 -f sglang -o sixty.jso
 says "   62 "
 
 # What is refused, and what was there stays.
-before=$(cat map.json | cksum)
+before=$(cksum <map.json)
 refuses 1 "map.json: is there, and no trtllm map" export r.h5 -s l2 -f trtllm -o map.json
 refuses 1 "map.json: is there, and no npy map" export r.h5 -s l2 -f npy -p all -o map.json
 refuses 1 "is the input" export r.h5 -s l2 -f npy -o ./r.h5
@@ -94,7 +94,7 @@ refuses 2 "--steps takes FIRST:END" rebalance t.h5 --slots 24 --gpus 4 --steps 3
 refuses 2 "END is the step after the last" rebalance t.h5 --slots 24 --gpus 4 --steps 3:3
 refuses 2 "there is no strategy 'l3'" rebalance t.h5 --slots 24 --gpus 4 -s l3
 refuses 2 "which LOADS?" rebalance --slots 24 --gpus 4
-[ "$before" = "$(cat map.json | cksum)" ] || fail "a refused export changed an older map"
+[ "$before" = "$(cksum <map.json)" ] || fail "a refused export changed an older map"
 [ -z "$(find . -name 'x*' -o -name '*.part-*')" ] || fail "$(find . -name 'x*') is left behind"
 if [ -e /dev/full ]; then
   status=0

@@ -20,6 +20,15 @@ clean() {
   [ -z "$(ls "$TMPDIR")" ] || fail "$1: $(ls "$TMPDIR") is left in the folder for temporary files"
 }
 
+# gone WHAT: no process of those in the file pids runs any more.
+gone() {
+  while read -r pid; do
+    if kill -0 "$pid" 2>/dev/null && ! grep -qs '^State:.Z' "/proc/$pid/status"; then
+      fail "$1: process $pid is left behind"
+    fi
+  done <pids
+}
+
 # planner NAME: a program of that name, from standard input, and a config that uses it.
 planner() {
   { echo "#!/bin/sh" && cat; } >"$1.sh"
@@ -131,20 +140,26 @@ while read -r plan step loads current out; do
 done
 END
 }
+# shellcheck disable=SC2016
 answers text 'echo rubbish >"$out"'
 fails text "the map of \`sh text.sh\`: "
+# shellcheck disable=SC2016
 answers cut 'head -c 200 "$current" >"$out"'
 fails cut "the map of \`sh cut.sh\`"
+# shellcheck disable=SC2016
 answers shape 'cp "$loads" "$out"'
 fails shape "the map of \`sh shape.sh\`: has 16 slots, but the cluster has 24"
 # In the linear placement byte 5 is expert 5 alone.
+# shellcheck disable=SC2016
 answers forgets 'tr "\005" "\004" <"$current" >"$out"'
 fails forgets "layer 0: expert 5 is in none of the 24 slots"
+# shellcheck disable=SC2016
 answers beyond 'tr "\005" "\021" <"$current" >"$out"'
 fails beyond "layer 0: slot 5 holds expert 17, but experts are 0 to 15"
+# shellcheck disable=SC2016
 answers folder 'mkdir "$out"'
 refuses 1 "the map of" run folder.yaml -q -o r.h5
-rm -rf "$TMPDIR"/*
+rm -r "${TMPDIR:?}"/*
 
 # One that hangs is stopped in time, with all that it has started; its own files go, too.
 planner hangs <<'END'
@@ -153,17 +168,13 @@ echo ready
 read -r plan step loads current out
 touch "$(dirname "$out")/scratch"
 sleep 1000 &
-echo "$! $$" >pids
+printf "%s\n" "$!" "$$" >pids
 wait
 END
 start=$(date +%s)
 fails hangs "did not answer within 2 s, and was stopped"
 [ $(($(date +%s) - start)) -lt 30 ] || fail "the time limit is not kept"
-for pid in $(cat pids); do
-  if kill -0 "$pid" 2>/dev/null && ! grep -qs '^State:.Z' "/proc/$pid/status"; then
-    fail "process $pid is left behind"
-  fi
-done
+gone hangs
 
 # So is one that is interrupted, at once.
 sed 's/timeout: 2,/timeout: 100,/' hangs.yaml >waits.yaml
@@ -174,11 +185,7 @@ for signal in INT TERM; do
   [ "$status" -eq 1 ] || fail "$signal: exit status $status, not 1"
   one_line "$signal" "stopped on request; r.h5 was not written"
   [ -s pids ] || fail "$signal: the planner was never asked"
-  for pid in $(cat pids); do
-    if kill -0 "$pid" 2>/dev/null && ! grep -qs '^State:.Z' "/proc/$pid/status"; then
-      fail "$signal: process $pid is left behind"
-    fi
-  done
+  gone "$signal"
   clean "$signal"
 done
 

@@ -7,12 +7,17 @@
 #include "tests/test.h"
 #include "workloads/npy_write.h"
 
-enum { L = 2, E = 5, P = 6, D = 3 };
+/* Plain constants, so that products are of the type that indexes have. */
+#define L ((size_t)2)
+#define E ((size_t)5)
+#define P ((size_t)6)
+#define D ((size_t)3)
+#define CELLS (L * P)
 
 #define PATH "test_map.tmp"
 
 static int32_t layer_ids[L] = {3, 7};
-static int32_t rows[L * P] = {4, 3, 2, 1, 0, 4, 0, 0, 1, 2, 3, 4};
+static int32_t rows[CELLS] = {4, 3, 2, 1, 0, 4, 0, 0, 1, 2, 3, 4};
 
 static mb_map sample(void) {
   return (mb_map){.n_maps = 1,
@@ -55,7 +60,7 @@ static void round_trips(void) {
   const mb_shape shape = {L, E, P, 1, 1, D};
 
   for (const mb_map_format *const *format = mb_map_formats(); *format != NULL; format++) {
-    int32_t fitted[L * P] = {0};
+    int32_t fitted[CELLS] = {0};
     mb_map map = {0};
     write_sample(*format);
     mb_input input;
@@ -218,20 +223,20 @@ static void write_npy(mb_dtype dtype, size_t rank, const uint64_t *dims, size_t 
 
 static void npy_sequences(void) {
   const uint64_t dims[] = {2, L, P};
-  int64_t wide[2 * L * P];
+  int64_t wide[2 * CELLS];
   mb_map map = {0};
 
-  for (size_t i = 0; i < 2 * L * P; i++) {
-    wide[i] = rows[i % ((size_t)L * P)] + (i >= (size_t)L * P);
+  for (size_t i = 0; i < 2 * CELLS; i++) {
+    wide[i] = rows[i % CELLS] + (i >= CELLS ? 1 : 0);
   }
-  write_npy(MB_DTYPE_I64, 3, dims, 2 * L * P, wide);
+  write_npy(MB_DTYPE_I64, 3, dims, 2 * CELLS, wide);
   CHECK_OK(mb_map_read(PATH, &map));
   CU_ASSERT(map.n_maps == 2 && map.n_layers == L && map.n_slots == P && map.layer_ids == NULL);
-  CU_ASSERT(map.physical_to_logical_map[0] == 4 && map.physical_to_logical_map[L * P] == 5);
+  CU_ASSERT(map.physical_to_logical_map[0] == 4 && map.physical_to_logical_map[CELLS] == 5);
   mb_map_fini(&map);
 
-  wide[L * P + P + 2] = -1;
-  write_npy(MB_DTYPE_I64, 3, dims, 2 * L * P, wide);
+  wide[CELLS + P + 2] = -1;
+  write_npy(MB_DTYPE_I64, 3, dims, 2 * CELLS, wide);
   CHECK_FAILS(mb_map_read(PATH, &map), MB_ERR_FORMAT, "placement 1, row 1, slot 2 is -1");
   write_npy(MB_DTYPE_I64, 1, dims, 2, wide);
   CHECK_FAILS(mb_map_read(PATH, &map), MB_ERR_FORMAT, "has 1 dimensions; should be");
@@ -244,8 +249,8 @@ static void npy_sequences(void) {
 /* Against a cluster and the layers of a model. */
 static void misfits(void) {
   mb_shape shape = {L, E, P, 1, 1, D};
-  int32_t fitted[L * P];
-  int32_t mine[L * P];
+  int32_t fitted[CELLS];
+  int32_t mine[CELLS];
   mb_map map = sample();
 
   memcpy(mine, rows, sizeof mine);
@@ -305,7 +310,9 @@ static void mutations(void) {
       static const char others[] = "\"]9";
       char before = bytes[i / 4];
       mb_map map = {0};
-      bytes[i / 4] = i % 4 < 3 ? others[i % 4] : before;
+      if (i % 4 < 3) {
+        bytes[i / 4] = others[i % 4];
+      }
       write_bytes(bytes, i % 4 < 3 ? length : i / 4);
       bytes[i / 4] = before;
       if (mb_map_read(PATH, &map) == MB_OK) {

@@ -6,7 +6,13 @@
 #include "sim/replay.h"
 #include "tests/test.h"
 
-enum { L = 3, E = 16, P = 24, T = 60, K_MOST = 8, N_LANES = 3 };
+/* Of the type that indexes have. */
+#define L ((size_t)3)
+#define E ((size_t)16)
+#define P ((size_t)24)
+#define T ((size_t)60)
+
+enum { K_MOST = 8, N_LANES = 3 };
 
 /* What a replay says of up to three strategies. */
 typedef struct got {
@@ -179,7 +185,7 @@ static void refusals(void) {
   check_refused(good, MB_ERR_RANGE,
                 "placement 1 takes effect from step 7, but the one before it until step 7");
   steps[4] = 8;
-  map[P + 3] = E;
+  map[P + 3] = (int32_t)E;
   check_refused(good, MB_ERR_RANGE,
                 "placement 0, layer 1 (from 0): slot 3 holds expert 16, but experts are 0 to 15");
   map[P + 3] = 3;
