@@ -131,7 +131,7 @@ static void same_scores(void) {
 /* Layers of a placement that take effect at steps of their own, some not at all. */
 static void layers_one_by_one(void) {
   static got g;
-  mb_replay_summary summary;
+  mb_replay_summary summary[2];
   const int64_t effect_step[] = {5, 7, -1, -1, -1, -1, 8, -1, 59};
   int32_t map[3 * L * P];
 
@@ -142,7 +142,7 @@ static void layers_one_by_one(void) {
   const mb_replay_recorded recorded = {3, effect_step, map};
   const mb_replay_strategy strategies[] = {{"theirs", MB_REPLAY_RECORDED, NULL, &recorded},
                                            {"none", MB_REPLAY_NONE, NULL, NULL}};
-  CHECK_OK(run(2, strategies, &g, &summary));
+  CHECK_OK(run(2, strategies, &g, summary));
   CU_ASSERT_EQUAL_FATAL(g.n_plans[0], 3);
   CU_ASSERT(memcmp(g.effect_step[0], effect_step, sizeof effect_step) == 0);
   CU_ASSERT(g.step[0][0] == 5 && g.step[0][1] == 5 && g.step[0][2] == 8);
