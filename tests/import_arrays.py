@@ -206,7 +206,7 @@ def bad_npz():
     yield "none.npz", npz(x=a[0, 0], y=a[0, 0]), "has no array of numbers with 3 dimensions"
     yield "missing.npz", npz(x=a), "has no array y; there are: x", "--dataset", "y"
     yield "cut.npz", deflated[:-30], "of no format that is recognised"
-    yield "cut-told.npz", deflated[:-30], "is no .npz archive, or was cut off", "--format", "npz"
+    yield "cut-told.npz", deflated[:-30], "is no zip archive, or was cut off", "--format", "npz"
     yield "negative.npz", npz(x=changed(a, (2, 1, 3), -7, "<i2")), "array x: [2,1,3] is -7"
     yield "crc.npz", patched(npz(x=a), a[0].tobytes(), a[1].tobytes()), "CRC"
     lzma = zipped("x.npy", npy(a), zipfile.ZIP_LZMA)
