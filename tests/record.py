@@ -85,7 +85,7 @@ def tiny_model(path):
 
 
 def padded_batch():
-    """Three rows of 12 tokens; the second has 5 of padding on the left, the third 3 on the right."""
+    """Three rows of 12 tokens: one whole, one with padding on the left, one on the right."""
     torch.manual_seed(5)
     ids, mask = torch.randint(0, 256, (3, 12)), torch.ones(3, 12, dtype=torch.long)
     mask[1, :5] = 0

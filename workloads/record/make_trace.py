@@ -266,15 +266,14 @@ MIXTURES = (
 
 def mixture_at(share):
     """name of kind -> its part of the requests, at that share of the run"""
-    for (start, before), (end, after) in zip(MIXTURES, MIXTURES[1:]):
-        if share <= end:
-            break
-    weight = min(1.0, max(0.0, (share - start) / (end - start)))
-    mixed = {}
-    for kind in sorted(k.name for k in texts.KINDS):
-        mixed[kind] = (1 - weight) * before.get(kind, 0) / sum(
-            before.values()
-        ) + weight * after.get(kind, 0) / sum(after.values())
+    after = next((n for n, (at, _) in enumerate(MIXTURES) if share <= at), len(MIXTURES) - 1)
+    before = max(0, after - 1)
+    (start, old), (end, new) = MIXTURES[before], MIXTURES[after]
+    weight = min(1.0, (share - start) / (end - start)) if end > start else 1.0
+    mixed = {kind.name: 0.0 for kind in texts.KINDS}
+    for parts, part in ((old, 1 - weight), (new, weight)):
+        for kind, n in parts.items():
+            mixed[kind] += part * n / sum(parts.values())
     return mixed
 
 
@@ -306,14 +305,14 @@ def load_trained(work):
 def source_text(work, steps):
     versions = ", ".join(texts.fetch(work / "texts"))
     licences = "; ".join(f"{kind.name} {kind.licence}" for kind in texts.KINDS)
-    layers = CONFIG["num_hidden_layers"] - CONFIG["first_k_dense_replace"]
+    c, layers = CONFIG, CONFIG["num_hidden_layers"] - CONFIG["first_k_dense_replace"]
     return (
-        f"A small model of our own, real routing: transformers' DeepSeek-V3 with {layers} MoE layers "
-        f"of {CONFIG['n_routed_experts']} experts in {CONFIG['n_group']} groups of which a token may "
-        f"use {CONFIG['topk_group']}, hidden size {CONFIG['hidden_size']}, trained by "
-        f"workloads/record/make_trace.py on a CPU ({steps} steps, {steps * BATCH * SEQUENCE} tokens) "
-        f"on texts of {len(texts.KINDS)} kinds out of Debian packages. Recorded decoding {STREAMS} "
-        "requests at once, finished ones replaced; each replays a passage held out of the training "
+        f"A small model of our own, real routing: transformers' DeepSeek-V3 with {layers} MoE layers"
+        f" of {c['n_routed_experts']} experts in {c['n_group']} groups of which a token may use "
+        f"{c['topk_group']}, hidden size {c['hidden_size']}, trained by workloads/record/"
+        f"make_trace.py on a CPU ({steps} steps, {steps * BATCH * SEQUENCE} tokens) on texts of "
+        f"{len(texts.KINDS)} kinds out of Debian packages. Recorded decoding {STREAMS} requests at "
+        "once, finished ones replaced; each replays a passage held out of the training "
         f"({ANSWER[0]}-{ANSWER[1]} tokens after a prompt of {PROMPT}); the mixture of kinds drifts "
         "from English reading to programming, to manuals of many languages, to all at once. "
         f"Packages: {versions}. Their licences: {licences}. The trace holds counts alone, no text: "

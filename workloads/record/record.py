@@ -5,10 +5,10 @@
     record.py --random-weights CONFIG.json -o TRACE.h5 ...   that architecture, without a download
 
 Prompts are files of text (each a prompt), JSON lines, or token ids (a prompt a line). --phase
-decode decodes --streams of them at once, a finished one's place taken by the next (continuous batching), a
-step of the trace being one forward pass; the prefills between are recorded with --phase mixed, and
-alone with --phase prefill. --decode replay lets each prompt's own text be the answer (it is cut in
-two after --prompt-tokens), greedy and sample let the model speak.
+decode decodes --streams of them at once, a finished one's place taken by the next (continuous
+batching), a step of the trace being one forward pass; the prefills between are recorded with
+--phase mixed, and alone with --phase prefill. --decode replay lets each prompt's own text be the
+answer (it is cut in two after --prompt-tokens), greedy and sample let the model speak.
 """
 
 import argparse
