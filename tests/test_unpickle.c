@@ -240,10 +240,11 @@ static void test_bombs(void) {
   pickle = NULL;
   free_blob(&b);
 
+  static const unsigned char head[] = {0x80, 2, 'N', 'r', 0, 0, 0, 4};
   const size_t n = ((size_t)1 << 26) + 16;
   char *large = calloc(n, 1);
   CU_ASSERT_PTR_NOT_NULL_FATAL(large);
-  memcpy(large, "\x80\x02Nr\0\0\0\4", 8);
+  memcpy(large, head, sizeof head);
   CHECK_FAILS(mb_unpickle("f.pt", large, n, &pickle), MB_ERR_MEMORY, "takes more than 1024 MiB");
   free(large);
 }

@@ -137,12 +137,9 @@ const char *mb_archive_name(const mb_archive *archive, size_t i) {
   return name != NULL ? name : "";
 }
 
-bool mb_archive_find(const mb_archive *archive, const char *name, size_t n, size_t *i) {
-  char *text = strndup(name, n);
-  zip_int64_t found =
-      text != NULL && strlen(text) == n ? zip_name_locate(archive->zip, text, 0) : -1;
+bool mb_archive_find(const mb_archive *archive, const char *name, size_t *i) {
+  zip_int64_t found = zip_name_locate(archive->zip, name, 0);
 
-  free(text);
   if (found < 0) {
     return false;
   }

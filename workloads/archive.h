@@ -28,8 +28,8 @@ void mb_archive_destroy(mb_archive *archive); /* NULL is fine */
 size_t mb_archive_count(const mb_archive *archive);
 const char *mb_archive_name(const mb_archive *archive, size_t i);
 
-/** @return whether there is a member of that name, of `n` bytes. */
-bool mb_archive_find(const mb_archive *archive, const char *name, size_t n, size_t *i);
+/** @return whether there is a member of that name. */
+bool mb_archive_find(const mb_archive *archive, const char *name, size_t *i);
 
 /** A member that is open for reading. */
 typedef struct mb_member mb_member;

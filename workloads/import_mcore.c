@@ -41,7 +41,7 @@ typedef struct dump {
 typedef struct recording {
   dump *dumps; /* [R] */
   size_t n_dumps, n_max;
-  const dump **ranks; /* [R] the dumps by ep_rank */
+  size_t *ranks; /* [R] which dump is of each ep_rank */
   size_t n_layers, n_slots, n_steps;
   int32_t *layer_ids;
 } recording;
@@ -327,8 +327,8 @@ static bool capture_time(const char *capture, int64_t *seconds) {
       value[i] = 10 * value[i] + (*capture - '0');
     }
   }
-  *seconds = days_since_epoch(value[0], value[1], value[2]) * 86400 + value[3] * 3600 +
-             value[4] * 60 + value[5];
+  *seconds = days_since_epoch(value[0], value[1], value[2]) * 86400 + (int64_t)value[3] * 3600 +
+             (int64_t)value[4] * 60 + value[5];
   return *capture == '_';
 }
 
@@ -349,8 +349,11 @@ static mb_status check_same_run(const dump *a, const dump *b) {
 
 /* Every rank of one group, once. */
 static mb_status arrange_dumps(recording *r) {
-  const dump *first = &r->dumps[0];
+  const dump *first = r->dumps;
 
+  if (r->n_dumps == 0) {
+    return MB_FAIL(MB_ERR_FORMAT, "there is no dump to be read");
+  }
   r->ranks = calloc(first->n_group, sizeof *r->ranks);
   if (r->ranks == NULL) {
     return MB_FAIL(MB_ERR_MEMORY, "no memory for %zu ranks", first->n_group);
@@ -378,7 +381,7 @@ static mb_status arrange_dumps(recording *r) {
     }
     MB_TRY(check_same_layers(first, found));
     MB_TRY(check_same_run(first, found));
-    r->ranks[i] = found;
+    r->ranks[i] = (size_t)(found - r->dumps);
   }
   return MB_OK;
 }
@@ -448,7 +451,7 @@ static mb_status read_block(const recording *r, size_t first, size_t n, uint32_t
 
   for (size_t i = 0; i < r->n_dumps; i++) {
     for (size_t l = 0; l < r->n_layers; l++) {
-      MB_TRY(mb_array_read_part(r->ranks[i]->loads, l, first * r->n_slots, size,
+      MB_TRY(mb_array_read_part(r->dumps[r->ranks[i]].loads, l, first * r->n_slots, size,
                                 block + (i * r->n_layers + l) * size));
     }
   }

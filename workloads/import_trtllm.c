@@ -468,8 +468,8 @@ static mb_status check_pairs(const recording *r, const rank *of, size_t t, size_
 }
 
 /* @param counts [E] scratch, raw and as numbers. @param load [E] */
-static mb_status read_layer(const recording *r, const rank *of, size_t t, size_t l,
-                            unsigned char *raw, uint32_t *counts, uint64_t *load) {
+static mb_status read_layer(const recording *r, const rank *of, size_t t, size_t l, int64_t *raw,
+                            uint32_t *counts, uint64_t *load) {
   size_t n = (size_t)r->n_experts;
   uint64_t sum = 0;
 
@@ -482,7 +482,7 @@ static mb_status read_layer(const recording *r, const rank *of, size_t t, size_t
                    "%s: tensor \"%" PRId64 "_%" PRId32
                    "\"[%zu]: is %s, and should be a number of tokens from 0 to 4294967295",
                    of->path, r->first + (int64_t)t, r->layer_ids[l], good,
-                   mb_number_format(MB_DTYPE_I64, false, raw + good * sizeof(int64_t), value));
+                   mb_number_format(MB_DTYPE_I64, false, raw + good, value));
   }
   for (size_t e = 0; e < n; e++) {
     load[e] = counts[e];
@@ -494,7 +494,7 @@ static mb_status read_layer(const recording *r, const rank *of, size_t t, size_t
 static mb_status read_steps(const recording *r, mb_import *import) {
   size_t n_experts = (size_t)r->n_experts;
   size_t n_rows = r->n_layers * r->n_ranks;
-  unsigned char *raw = malloc(n_experts * sizeof(int64_t));
+  int64_t *raw = malloc(n_experts * sizeof *raw);
   uint32_t *counts = malloc(n_experts * sizeof *counts);
   uint64_t *load = calloc(n_rows * n_experts, sizeof *load);
   uint32_t *tokens = calloc(r->n_ranks, sizeof *tokens);

@@ -88,19 +88,18 @@ static mb_status read_pickle(mb_torch_file *file, size_t index) {
   return mb_unpickle(file->input->path, file->pickle_bytes, (size_t)size, &file->pickle);
 }
 
-/* The member of that name in the torch file's folder. */
+/* The member of that name in the torch file's folder; a name with a NUL in it is none. */
 static bool find_member(const mb_torch_file *file, const char *folder, const char *key,
                         size_t key_size, size_t *index) {
   char name[NAME_SIZE_MAX];
-  size_t folder_size = strlen(folder);
+  size_t size = file->prefix_size + strlen(folder) + key_size;
 
-  if (file->prefix_size + folder_size + key_size > sizeof name) {
+  if (size >= sizeof name) {
     return false;
   }
-  memcpy(name, file->prefix, file->prefix_size);
-  memcpy(name + file->prefix_size, folder, folder_size);
-  memcpy(name + file->prefix_size + folder_size, key, key_size);
-  return mb_archive_find(file->archive, name, file->prefix_size + folder_size + key_size, index);
+  int n = snprintf(name, sizeof name, "%.*s%s%.*s", (int)file->prefix_size, file->prefix, folder,
+                   (int)key_size, key);
+  return n >= 0 && (size_t)n == size && mb_archive_find(file->archive, name, index);
 }
 
 /* torch before 2.1 did not say, and wrote little-endian. */
