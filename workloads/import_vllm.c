@@ -181,15 +181,18 @@ static mb_status check_shape(const reader *r, const char *name, const mb_json_ta
                              r->n_snapshots == 0 ? "the loads" : "the first snapshot's loads");
 }
 
+/* What the file says of its sizes may stand on any line. */
 static mb_status check_header(const reader *r) {
-  const int64_t *said = r->header.counts;
+  const struct {
+    size_t field, found;
+  } sizes[] = {{N_LAYERS, r->n_layers}, {N_SLOTS, r->n_slots}, {N_EXPERTS, r->n_experts}};
 
-  if ((said[N_LAYERS] != 0 && said[N_LAYERS] != (int64_t)r->n_layers) ||
-      (said[N_SLOTS] != 0 && said[N_SLOTS] != (int64_t)r->n_slots)) {
-    return MB_JSON_FAIL(r->json,
-                        "has loads of %zu layers and %zu slots, and should have %" PRId64
-                        " and %" PRId64 ", as num_moe_layers and num_physical_experts say",
-                        r->n_layers, r->n_slots, said[N_LAYERS], said[N_SLOTS]);
+  for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+    int64_t said = r->header.counts[sizes[i].field];
+    if (said != 0 && sizes[i].found != 0 && said != (int64_t)sizes[i].found) {
+      return MB_JSON_FAIL(r->json, "%s is %" PRId64 ", and should be %zu, as the loads have it",
+                          fields[sizes[i].field], said, sizes[i].found);
+    }
   }
   return MB_OK;
 }
@@ -234,8 +237,8 @@ static mb_status take_snapshot(reader *r, uint64_t seen) {
   if (r->n_snapshots == 0) {
     r->n_layers = load->n_rows;
     r->n_slots = load->n_columns;
-    MB_TRY(check_header(r));
   }
+  MB_TRY(check_header(r));
   MB_TRY(check_shape(r, fields[r->chosen], load, false));
   MB_TRY(check_shape(r, fields[MAP], &r->map, true));
   if (r->n_snapshots == 0) {
