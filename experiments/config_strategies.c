@@ -91,12 +91,16 @@ mb_status mb_config_fail_name(const mb_yaml *node, const char *key, const char *
 
 static mb_status fail_strategy(const mb_yaml *node, const char *key, const char *name) {
   enum { MANY = 128 };
-  mb_param names[MANY] = {{.key = NONE}, {.key = HINDSIGHT}, {.key = MAPS}, {.key = COMMAND}};
-  size_t n = 4;
+  mb_param names[MANY] = {{.key = NONE}, {.key = HINDSIGHT}};
+  size_t n = 2;
 
-  for (const mb_strategy *strategy = mb_strategies(); strategy->name != NULL && n + 1 < MANY;
+  for (const mb_strategy *strategy = mb_strategies(); strategy->name != NULL && n + 3 < MANY;
        strategy++) {
     names[n++].key = strategy->name;
+  }
+  if (strcmp(key, "strategies") == 0) {
+    names[n++].key = MAPS;
+    names[n++].key = COMMAND;
   }
   return mb_config_fail_name(node, key, "strategy", name, names);
 }

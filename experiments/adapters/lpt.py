@@ -1,4 +1,4 @@
-"""The strategy `lpt` in plain Python, for one node: what planner.py is tried with."""
+"""The strategy `lpt` in plain Python, without groups and nodes: what planner.py is tried with."""
 import numpy as np
 
 
@@ -28,8 +28,8 @@ def pack(weight, gpus):
 
 
 def rebalance_experts(load, slots, groups, nodes, gpus):
-    if groups % nodes == 0 and nodes > 1:
-        raise SystemExit("lpt.py is for one node, or for groups that do not divide by nodes")
+    if groups > 1 and groups % nodes == 0:
+        raise SystemExit("lpt.py places without regard to groups and nodes: set cluster.groups to 1")
     placed = []
     for layer in load:
         items, weight = replicate(layer, slots)
