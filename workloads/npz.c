@@ -181,7 +181,7 @@ static mb_status open_member(mb_npz *npz, const char *name, char **what, mb_npy_
 }
 
 mb_status mb_npz_array(mb_npz *npz, const char *name, mb_array **array) {
-  mb_npy_bytes bytes;
+  mb_npy_bytes bytes = {0};
   char *what = NULL;
 
   MB_TRY(open_member(npz, name, &what, &bytes));
@@ -273,7 +273,7 @@ static mb_status read_text(const char *what, const mb_npy_bytes *bytes, char **t
 }
 
 mb_status mb_npz_text(mb_npz *npz, const char *name, char **text) {
-  mb_npy_bytes bytes;
+  mb_npy_bytes bytes = {0};
   char *what = NULL;
 
   MB_TRY(open_member(npz, name, &what, &bytes));
