@@ -241,6 +241,7 @@ static void check_complete(const arguments *given, struct argp_state *state) {
   }
   if (given->format == NULL) {
     argp_error(state, "--format NAME is missing: for which engine?");
+    return;
   }
   if (strcmp(given->plan, "all") == 0 &&
       (strcmp(given->format->name, "npy") != 0 || given->output == NULL)) {

@@ -1,5 +1,6 @@
 /* experiments/cmd_rebalance.c - `moebal rebalance`: one set of loads in, one placement out. */
 #include <argp.h>
+#include <assert.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
@@ -182,6 +183,7 @@ static mb_status rebalance(const arguments *given, const mb_one_shot *loads) {
                   shape.n_groups, shape.n_nodes);
   }
   size_t cells = shape.n_layers * shape.n_slots;
+  assert(cells > 0);
   int32_t *maps = calloc(2 * cells, sizeof *maps);
   void *params = calloc(1, given->strategy->params_size + 1);
   mb_status status = maps != NULL && params != NULL

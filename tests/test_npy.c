@@ -473,9 +473,9 @@ static void test_refused_npz(void) {
   write_one("(3, 2)", ZIP_CM_DEFLATE, ZIP_EM_NONE);
   CHECK_OK(open_first());
   CU_ASSERT_EQUAL(truncate(path, 60), 0);
-  CHECK_FAILS(open_first(), MB_ERR_FORMAT, "is no .npz archive");
+  CHECK_FAILS(open_first(), MB_ERR_FORMAT, "is no zip archive");
   write_file("", 0);
-  CHECK_FAILS(open_first(), MB_ERR_FORMAT, "is no .npz archive");
+  CHECK_FAILS(open_first(), MB_ERR_FORMAT, "is no zip archive");
 
   /* A value changed, but not its checksum. */
   write_one("(3, 2)", ZIP_CM_STORE, ZIP_EM_NONE);

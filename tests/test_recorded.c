@@ -6,7 +6,13 @@
 #include "sim/replay.h"
 #include "tests/test.h"
 
-enum { L = 3, E = 16, P = 24, T = 60, K_MOST = 8, N_LANES = 3 };
+/* Of the type that indexes have. */
+#define L ((size_t)3)
+#define E ((size_t)16)
+#define P ((size_t)24)
+#define T ((size_t)60)
+
+enum { K_MOST = 8, N_LANES = 3 };
 
 /* What a replay says of up to three strategies. */
 typedef struct got {
@@ -125,7 +131,7 @@ static void same_scores(void) {
 /* Layers of a placement that take effect at steps of their own, some not at all. */
 static void layers_one_by_one(void) {
   static got g;
-  mb_replay_summary summary;
+  mb_replay_summary summary[2];
   const int64_t effect_step[] = {5, 7, -1, -1, -1, -1, 8, -1, 59};
   int32_t map[3 * L * P];
 
@@ -136,7 +142,7 @@ static void layers_one_by_one(void) {
   const mb_replay_recorded recorded = {3, effect_step, map};
   const mb_replay_strategy strategies[] = {{"theirs", MB_REPLAY_RECORDED, NULL, &recorded},
                                            {"none", MB_REPLAY_NONE, NULL, NULL}};
-  CHECK_OK(run(2, strategies, &g, &summary));
+  CHECK_OK(run(2, strategies, &g, summary));
   CU_ASSERT_EQUAL_FATAL(g.n_plans[0], 3);
   CU_ASSERT(memcmp(g.effect_step[0], effect_step, sizeof effect_step) == 0);
   CU_ASSERT(g.step[0][0] == 5 && g.step[0][1] == 5 && g.step[0][2] == 8);
@@ -179,7 +185,7 @@ static void refusals(void) {
   check_refused(good, MB_ERR_RANGE,
                 "placement 1 takes effect from step 7, but the one before it until step 7");
   steps[4] = 8;
-  map[P + 3] = E;
+  map[P + 3] = (int32_t)E;
   check_refused(good, MB_ERR_RANGE,
                 "placement 0, layer 1 (from 0): slot 3 holds expert 16, but experts are 0 to 15");
   map[P + 3] = 3;

@@ -35,21 +35,27 @@ bool mb_archive_find(const mb_archive *archive, const char *name, size_t n, size
 typedef struct mb_member mb_member;
 
 /**
+ * @param what   the member, for messages; as in mb_member_read().
  * @param member Transferred: mb_member_close() it before the archive is destroyed. Written only on
  *               MB_OK.
+ * @return MB_OK; MB_ERR_FORMAT, also where it cannot unpack to the size that the archive says;
+ *         MB_ERR_UNSUPPORTED where it is encrypted, or neither stored nor deflated; MB_ERR_MEMORY.
  */
-MB_NODISCARD mb_status mb_member_open(mb_archive *archive, size_t i, mb_member **member);
+MB_NODISCARD mb_status mb_member_open(mb_archive *archive, size_t i, const char *what,
+                                      mb_member **member);
 void mb_member_close(mb_member *member); /* NULL is fine */
 uint64_t mb_member_size(const mb_member *member);
 
+/** Whether all places are reached alike; otherwise one costs the way from the start to it. */
+bool mb_member_is_stored(const mb_member *member);
+
 /**
- * Bytes [offset, offset + n). Cheapest in ascending order: what is stored is sought, what is
- * deflated is unpacked up to there, from the start when going back.
- *
- * @return MB_OK; MB_ERR_FORMAT where the member ends before, or what was read to its end does not
- *         have the checksum it should have; MB_ERR_MEMORY; MB_ERR_IO.
+ * Bytes [offset, offset + n), all of them.
+ * @return MB_OK; MB_ERR_FORMAT where the member ends before, or what was read through to its end
+ *         does not have the checksum it should have.
  */
-MB_NODISCARD mb_status mb_member_read(mb_member *member, uint64_t offset, size_t n, void *bytes);
+MB_NODISCARD mb_status mb_member_read(mb_member *member, const char *what, uint64_t offset,
+                                      size_t n, void *bytes);
 
 #ifdef __cplusplus
 }

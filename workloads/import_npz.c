@@ -21,7 +21,8 @@ static mb_status read_counts(void *state, uint64_t first, size_t n, uint32_t *co
   return mb_array_read_counts(state, first, n, counts);
 }
 
-/* Whether an array can be loads. Texts and the like are left out, but what is damaged is said. */
+/* Whether an array can be loads. What is no numbers, and texts, are passed, but what is damaged is
+ * said. */
 static mb_status can_be_loads(mb_npz *npz, const char *name, bool *can) {
   mb_array *array = NULL;
   mb_status status = mb_npz_array(npz, name, &array);
@@ -37,25 +38,34 @@ static mb_status can_be_loads(mb_npz *npz, const char *name, bool *can) {
   return MB_OK;
 }
 
-static mb_status choose(const mb_input *input, mb_npz *npz, mb_import *import, const char **name) {
-  const char **names = calloc(mb_npz_n_arrays(npz) + 1, sizeof *names);
-  mb_status status = MB_OK;
+/* @param names [n_arrays] room for all. */
+static mb_status choose(const mb_input *input, mb_npz *npz, const char **names, mb_import *import,
+                        const char **name) {
   size_t n = 0;
   size_t chosen = 0;
+
+  for (size_t i = 0; i < mb_npz_n_arrays(npz); i++) {
+    bool can = false;
+    MB_TRY(can_be_loads(npz, mb_npz_name(npz, i), &can));
+    names[n] = mb_npz_name(npz, i);
+    n += can ? 1 : 0;
+  }
+  /* Of a single array that cannot be read, its own failure tells more. */
+  if (n > 0 || mb_npz_n_arrays(npz) != 1) {
+    MB_TRY(mb_load_array_choose(input, n, names, import, &chosen));
+  }
+  *name = n > 0 ? names[chosen] : mb_npz_name(npz, 0);
+  return MB_OK;
+}
+
+static mb_status choose_array(const mb_input *input, mb_npz *npz, mb_import *import,
+                              const char **name) {
+  const char **names = calloc(mb_npz_n_arrays(npz) + 1, sizeof *names);
 
   if (names == NULL) {
     return MB_FAIL(MB_ERR_MEMORY, "no memory for the arrays of %s", input->path);
   }
-  for (size_t i = 0; status == MB_OK && i < mb_npz_n_arrays(npz); i++) {
-    bool can = false;
-    status = can_be_loads(npz, mb_npz_name(npz, i), &can);
-    names[n] = mb_npz_name(npz, i);
-    n += can ? 1 : 0;
-  }
-  status = status == MB_OK ? mb_load_array_choose(input, n, names, import, &chosen) : status;
-  if (status == MB_OK) {
-    *name = names[chosen];
-  }
+  mb_status status = choose(input, npz, names, import, name);
   free((void *)names);
   return status;
 }
@@ -84,7 +94,7 @@ static mb_status read_npz(size_t n_inputs, const mb_input *inputs, const mb_impo
 
   (void)n_inputs;
   MB_TRY(mb_npz_open(&inputs[0], &npz));
-  mb_status status = name != NULL ? MB_OK : choose(&inputs[0], npz, import, &name);
+  mb_status status = name != NULL ? MB_OK : choose_array(&inputs[0], npz, import, &name);
   status = status == MB_OK ? read_array(&inputs[0], npz, name, import) : status;
   mb_npz_destroy(npz);
   return status;

@@ -240,6 +240,11 @@ static size_t convert(const mb_array *array, size_t n, const void *bytes, target
              : mb_numbers_to_ints(array->header.dtype, array->header.big_endian, n, bytes, to.ints);
 }
 
+static target advance(target to, size_t n) {
+  return (target){.counts = to.counts != NULL ? to.counts + n : NULL,
+                  .ints = to.ints != NULL ? to.ints + n : NULL};
+}
+
 /* C order: elements that follow each other. */
 static mb_status read_items(mb_array *array, uint64_t first, uint64_t n, target to) {
   size_t item_size = array->header.item_size;
@@ -255,8 +260,7 @@ static mb_status read_items(mb_array *array, uint64_t first, uint64_t n, target 
       return fail_value(array, first + done + good, array->scratch + good * item_size,
                         to.counts != NULL);
     }
-    to.counts += to.counts != NULL ? part : 0;
-    to.ints += to.ints != NULL ? part : 0;
+    to = advance(to, part);
     done += part;
   }
   return MB_OK;
@@ -347,9 +351,7 @@ static mb_status read_strewn(mb_array *array, uint64_t first, size_t n, target t
     }
     uint64_t left = array->block_first + array->block_rows - row;
     size_t part = left < n - done ? (size_t)left : n - done;
-    target rest = {.counts = to.counts != NULL ? to.counts + done * (size_t)array->row_size : NULL,
-                   .ints = to.ints != NULL ? to.ints + done * (size_t)array->row_size : NULL};
-    MB_TRY(take_rows(array, row, part, rest));
+    MB_TRY(take_rows(array, row, part, advance(to, done * (size_t)array->row_size)));
     done += part;
   }
   return MB_OK;
@@ -362,6 +364,45 @@ static mb_status read_rows(mb_array *array, uint64_t first, size_t n, target to)
   }
   return is_strewn(array) ? read_strewn(array, first, n, to)
                           : read_items(array, first * array->row_size, n * array->row_size, to);
+}
+
+/* Where a row's element, counted in C order, is among the columns of Fortran order. */
+static uint64_t find_column(const mb_array *array, uint64_t item) {
+  uint64_t index[MB_ARRAY_RANK_MAX] = {0};
+  uint64_t column = 0;
+
+  for (size_t d = array->info.rank; d-- > 1;) {
+    index[d] = item % array->info.dims[d];
+    item /= array->info.dims[d];
+  }
+  for (size_t d = array->info.rank; d-- > 1;) {
+    column = column * array->info.dims[d] + index[d];
+  }
+  return column;
+}
+
+static mb_status read_strewn_part(mb_array *array, uint64_t row, uint64_t first, size_t n,
+                                  uint32_t *counts) {
+  if (row < array->block_first || row >= array->block_first + array->block_rows) {
+    MB_TRY(load_block(array, row));
+  }
+  for (size_t i = 0; i < n; i++) {
+    size_t at = (size_t)find_column(array, first + i) * array->block_rows +
+                (size_t)(row - array->block_first);
+    const unsigned char *bytes = array->scratch + at * array->header.item_size;
+    if (convert(array, 1, bytes, (target){.counts = counts + i}) != 1) {
+      return fail_value(array, row * array->row_size + first + i, bytes, true);
+    }
+  }
+  return MB_OK;
+}
+
+mb_status mb_array_read_part(mb_array *array, uint64_t row, uint64_t first, size_t n,
+                             uint32_t *counts) {
+  assert(row < array->n_rows && first <= array->row_size && n <= array->row_size - first);
+  return is_strewn(array)
+             ? read_strewn_part(array, row, first, n, counts)
+             : read_items(array, row * array->row_size + first, n, (target){.counts = counts});
 }
 
 mb_status mb_array_read_counts(mb_array *array, uint64_t first, size_t n, uint32_t *counts) {

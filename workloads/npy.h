@@ -69,7 +69,15 @@ const mb_array_info *mb_array_get_info(const mb_array *array); /* borrowed */
 MB_NODISCARD mb_status mb_array_read_counts(mb_array *array, uint64_t first, size_t n,
                                             uint32_t *counts);
 
-/** The same as whole numbers of either sign. */
+/**
+ * A part of one row: elements [first, first + n) of it, in C order, as loads. Cheap anywhere in a
+ * file or stored in an .npz.
+ * @param counts [n]
+ */
+MB_NODISCARD mb_status mb_array_read_part(mb_array *array, uint64_t row, uint64_t first, size_t n,
+                                          uint32_t *counts);
+
+/** The same as mb_array_read_counts(), as whole numbers of either sign. */
 MB_NODISCARD mb_status mb_array_read_ints(mb_array *array, uint64_t first, size_t n, int64_t *ints);
 void mb_array_destroy(mb_array *array); /* NULL is fine */
 

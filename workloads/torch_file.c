@@ -11,7 +11,11 @@
 
 #include "workloads/archive.h"
 
-enum { PICKLE_SIZE_MAX = 256 << 20, WINDOW_SIZE = 1 << 16, NAME_SIZE_MAX = 4096 };
+/* Of a storage as much is held as is read at a time: of one whose elements do not follow each other
+   all of it, where that is not too much. */
+enum { WINDOW_SIZE = 1 << 16, WINDOW_SIZE_MAX = 256 << 20 };
+
+enum { PICKLE_SIZE_MAX = 256 << 20, NAME_SIZE_MAX = 4096 };
 
 static const char pickle_name[] = "/data.pkl";
 
@@ -26,8 +30,10 @@ struct mb_torch_file {
   /* The storage that was read last, and a part of it. */
   mb_member *member;
   size_t member_index;
+  char what[512]; /* the tensor that is read, for messages */
+  unsigned char *window;
+  size_t window_size; /* bytes that are filled at a time */
   uint64_t window_begin, window_end;
-  unsigned char window[WINDOW_SIZE];
 };
 
 bool mb_torch_recognise(const mb_input *input) {
@@ -65,7 +71,7 @@ static mb_status find_pickle(mb_torch_file *file, size_t *index) {
 static mb_status read_pickle(mb_torch_file *file, size_t index) {
   mb_member *member = NULL;
 
-  MB_TRY(mb_member_open(file->archive, index, &member));
+  MB_TRY(mb_member_open(file->archive, index, file->input->path, &member));
   uint64_t size = mb_member_size(member);
   mb_status status = MB_OK;
   if (size > PICKLE_SIZE_MAX) {
@@ -75,7 +81,7 @@ static mb_status read_pickle(mb_torch_file *file, size_t index) {
   } else if ((file->pickle_bytes = malloc((size_t)size + 1)) == NULL) {
     status = MB_FAIL(MB_ERR_MEMORY, "%s: no memory for its data.pkl", file->input->path);
   } else {
-    status = mb_member_read(member, 0, (size_t)size, file->pickle_bytes);
+    status = mb_member_read(member, file->input->path, 0, (size_t)size, file->pickle_bytes);
   }
   mb_member_close(member);
   MB_TRY(status);
@@ -107,10 +113,10 @@ static mb_status read_byteorder(mb_torch_file *file) {
   if (!find_member(file, "", key, sizeof key - 1, &index)) {
     return MB_OK;
   }
-  MB_TRY(mb_member_open(file->archive, index, &member));
+  MB_TRY(mb_member_open(file->archive, index, file->input->path, &member));
   uint64_t size = mb_member_size(member);
-  mb_status status =
-      mb_member_read(member, 0, size < sizeof text ? (size_t)size : sizeof text - 1, text);
+  mb_status status = mb_member_read(member, file->input->path, 0,
+                                    size < sizeof text ? (size_t)size : sizeof text - 1, text);
   mb_member_close(member);
   MB_TRY(status);
   file->big_endian = strcmp(text, "big") == 0;
@@ -157,6 +163,7 @@ mb_status mb_torch_open(const mb_input *input, mb_torch_file **file) {
 void mb_torch_close(mb_torch_file *file) {
   if (file != NULL) {
     mb_member_close(file->member);
+    free(file->window);
     mb_pickle_destroy(file->pickle);
     free(file->pickle_bytes);
     mb_archive_destroy(file->archive);
@@ -181,6 +188,36 @@ typedef struct reading {
   int64_t *ints;
 } reading;
 
+static bool is_contiguous(const mb_tensor *tensor) {
+  uint64_t stride = 1;
+
+  for (size_t i = tensor->rank; i-- > 0;) {
+    if (tensor->dims[i] != 1 && tensor->strides[i] != stride) {
+      return false;
+    }
+    stride *= tensor->dims[i];
+  }
+  return true;
+}
+
+static mb_status make_window(reading *r) {
+  mb_torch_file *file = r->file;
+  uint64_t all = mb_member_size(file->member);
+  uint64_t most = is_contiguous(r->tensor) ? WINDOW_SIZE : WINDOW_SIZE_MAX;
+  size_t size = (size_t)(all < most ? all : most);
+
+  if (size > file->window_size) {
+    unsigned char *grown = realloc(file->window, size);
+    if (grown == NULL) {
+      return MB_FAIL(MB_ERR_MEMORY, "%s: %s: no memory for %zu bytes of it", file->input->path,
+                     r->name, size);
+    }
+    file->window = grown;
+    file->window_size = size;
+  }
+  return MB_OK;
+}
+
 static mb_status open_storage(reading *r) {
   mb_torch_file *file = r->file;
   const mb_tensor *tensor = r->tensor;
@@ -191,10 +228,11 @@ static mb_status open_storage(reading *r) {
                    file->input->path, r->name, (int)(tensor->key_size < 64 ? tensor->key_size : 64),
                    tensor->key);
   }
+  (void)snprintf(file->what, sizeof file->what, "%.384s: %s", file->input->path, r->name);
   if (file->member == NULL || index != file->member_index) {
     mb_member_close(file->member);
     file->member = NULL;
-    MB_TRY(mb_member_open(file->archive, index, &file->member));
+    MB_TRY(mb_member_open(file->archive, index, file->what, &file->member));
     file->member_index = index;
     file->window_begin = file->window_end = 0;
   }
@@ -205,7 +243,7 @@ static mb_status open_storage(reading *r) {
         "%s: %s: its storage has %" PRIu64 " bytes, and should have %" PRIu64 " numbers of type %s",
         file->input->path, r->name, size, tensor->n_stored, mb_dtype_name(tensor->dtype));
   }
-  return MB_OK;
+  return make_window(r);
 }
 
 /* Up to n numbers from one of the storage on, as many as the window has. */
@@ -217,9 +255,9 @@ static mb_status window_at(reading *r, uint64_t number, size_t n, const unsigned
 
   if (begin < file->window_begin || begin + size > file->window_end) {
     uint64_t left = mb_member_size(file->member) - begin;
-    size_t some = (size_t)(left < WINDOW_SIZE ? left : WINDOW_SIZE);
+    size_t some = (size_t)(left < file->window_size ? left : file->window_size);
     file->window_begin = file->window_end = 0;
-    MB_TRY(mb_member_read(file->member, begin, some, file->window));
+    MB_TRY(mb_member_read(file->member, file->what, begin, some, file->window));
     file->window_begin = begin;
     file->window_end = begin + some;
   }
