@@ -139,6 +139,7 @@ static const char *find_python(void) {
   return named;
 }
 
+/* Also with the window in slices, which the adapter adds up. */
 static void python_planner(void) {
   const char *python = find_python();
   const char *source = getenv("MOEBAL_SOURCE");
@@ -150,13 +151,41 @@ static void python_planner(void) {
   }
   (void)snprintf(command, sizeof command,
                  "run c.yaml -q -o python.h5 --set cluster.nodes=1 --set cluster.groups=1 --set "
-                 "'strategies=[lpt, l2, "
-                 "rival: {use: command, command: %s planner.py lpt, folder: \"%s/experiments/"
-                 "adapters\"}]'",
-                 python, source);
+                 "'strategies=[lpt, l2, rival: {use: command, command: %s planner.py lpt, folder: "
+                 "\"%s/experiments/adapters\"}, sliced: {use: command, command: %s planner.py lpt, "
+                 "slices: 4, folder: \"%s/experiments/adapters\"}]'",
+                 python, source, python, source);
   CU_ASSERT_FATAL(moebal(command));
   check_same("python.h5", "lpt", "rival");
+  check_same("python.h5", "lpt", "sliced");
   CU_ASSERT(!same("python.h5", "l2", "rival", "step_imbalance"));
+}
+
+/* A rival in torch: the benchmark's baseline, with groups and nodes, is our own l2. */
+static void torch_planner(void) {
+  static const char rival[] =
+      "import torch_baseline\n"
+      "\n"
+      "def rebalance_experts(load, slots, groups, nodes, gpus):\n"
+      "    print('thinking')\n"
+      "    return torch_baseline.rebalance(load, slots, groups, nodes, gpus, 'l2')[0]\n";
+  const char *python = getenv("MOEBAL_PYTHON");
+  const char *source = getenv("MOEBAL_SOURCE");
+  char command[4096];
+
+  (void)snprintf(command, sizeof command, "%s -c 'import numpy, torch' 2>/dev/null",
+                 python != NULL ? python : "/usr/bin/python3");
+  if (source == NULL || system(command) != 0) {
+    (void)printf("skipped: no torch (MOEBAL_PYTHON names a Python that has it) ... ");
+    return;
+  }
+  write_text("rival.py", rival);
+  (void)snprintf(command, sizeof command,
+                 "run c.yaml -q -o torch.h5 --set 'strategies=[l2, rival: {use: command, command: "
+                 "PYTHONPATH=%s/balancer/naive %s %s/experiments/adapters/planner.py rival}]'",
+                 source, python != NULL ? python : "/usr/bin/python3", source);
+  CU_ASSERT_FATAL(moebal(command));
+  check_same("torch.h5", "l2", "rival");
 }
 
 int main(void) {
@@ -164,6 +193,7 @@ int main(void) {
                          {"all formats of a map", formats_agree},
                          {"the config that a run writes down", effective_config},
                          {"lpt in Python", python_planner},
+                         {"l2 in torch", torch_planner},
                          CU_TEST_INFO_NULL};
 
   return run_suite("outside", tests);
