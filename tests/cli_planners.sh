@@ -203,6 +203,9 @@ says_wrong 'a: {use: comand, command: true}' "did you mean 'command'?"
 says_wrong 'a: {use: command, command: true, folder: nowhere}' "its folder cannot be entered"
 run 0 list strategies
 says "command: a program of your own"
+run 0 help planners
+says "plan STEP LOADS.npy CURRENT.npy OUT.npy"
+[ "$(awk 'length > 100' out | wc -l)" -eq 0 ] || fail "a line longer than 100 columns"
 run 0 help config
 says "start_timeout"
 
