@@ -209,10 +209,8 @@ static mb_status measure_all(const fit_arguments *given, const mb_windows *origi
 
 static mb_status compare(const fit_arguments *given, const mb_windows *original,
                          const mb_drift_params *fitted) {
-  mb_fit_column columns[N_COLUMNS] = {{.title = "original"},
-                                      {.title = "      fit"},
-                                      {.title = "  default"},
-                                      {.title = "stationary"}};
+  mb_fit_column columns[N_COLUMNS] = {
+      {.title = "original"}, {.title = "fit"}, {.title = "default"}, {.title = "multinom."}};
   size_t n_layers = mb_windows_layers(original);
   mb_status status = MB_OK;
 

@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "experiments/interrupt.h"
 #include "experiments/progress.h"
@@ -198,22 +197,10 @@ static error_t parse(int key, char *value, struct argp_state *state) {
 
 /* ---- the inputs ---- */
 
-/* The trace gets its name in the end: it should not be that of what it is made from. */
-static mb_status check_output(const char *output, const mb_input *input) {
-  struct stat there;
-  struct stat from;
-
-  if (stat(output, &there) == 0 && stat(input->path, &from) == 0 && there.st_dev == from.st_dev &&
-      there.st_ino == from.st_ino) {
-    return MB_FAIL(MB_ERR_PARAM, "%s: is an input; give the trace another name", output);
-  }
-  return MB_OK;
-}
-
 static mb_status open_inputs(const import_arguments *given, mb_input *inputs) {
   for (size_t i = 0; i < given->n_paths; i++) {
     MB_TRY(mb_input_open(given->paths[i], &inputs[i]));
-    MB_TRY(check_output(given->output, &inputs[i]));
+    MB_TRY(mb_trace_check_output(given->output, given->paths[i]));
   }
   return MB_OK;
 }

@@ -169,24 +169,33 @@ static mb_status fail_generator(const mb_yaml *node, const mb_yaml *name) {
   return mb_config_fail_name(name, "trace.generate", "generator", name->text, names);
 }
 
-static mb_status read_generator(mb_config *config, const mb_yaml *node) {
+mb_status mb_config_read_generator(const mb_yaml *node, const mb_generator_type **type,
+                                   void **params) {
   const mb_yaml *name = node->kind == MB_YAML_MAPPING ? mb_yaml_get(node, "use") : node;
-  const mb_generator_type *type = find_generator(name);
+  const mb_generator_type *found = find_generator(name);
 
-  if (type == NULL) {
+  if (found == NULL) {
     return fail_generator(node, name);
   }
-  config->generator = type;
-  config->generator_params = calloc(1, type->params_size > 0 ? type->params_size : 1);
-  if (config->generator_params == NULL) {
-    return no_memory(config);
+  void *made = calloc(1, found->params_size > 0 ? found->params_size : 1);
+  if (made == NULL) {
+    return mb_yaml_fail(node, MB_ERR_MEMORY, "out of memory");
   }
-  mb_params_init(type->params, config->generator_params);
+  mb_params_init(found->params, made);
+  mb_status status = MB_OK;
   if (node->kind == MB_YAML_MAPPING) {
-    MB_TRY(
-        mb_config_set_params(node, "trace.generate", true, type->params, config->generator_params));
+    status = mb_config_set_params(node, "trace.generate", true, found->params, made);
   }
-  return mb_config_check_params_given(node, "trace.generate", type->params, node, NULL);
+  if (status == MB_OK) {
+    status = mb_config_check_params_given(node, "trace.generate", found->params, node, NULL);
+  }
+  if (status != MB_OK) {
+    free(made);
+    return status;
+  }
+  *type = found;
+  *params = made;
+  return MB_OK;
 }
 
 static mb_status read_trace(mb_config *config) {
@@ -201,7 +210,9 @@ static mb_status read_trace(mb_config *config) {
     return mb_yaml_fail(mb_yaml_find_nearest(config->root, "trace.file"), MB_ERR_PARAM,
                         "trace is missing: give trace.file, a recorded trace, or trace.generate");
   }
-  return generate != NULL ? read_generator(config, generate) : MB_OK;
+  return generate != NULL
+             ? mb_config_read_generator(generate, &config->generator, &config->generator_params)
+             : MB_OK;
 }
 
 /* --- the whole --- */

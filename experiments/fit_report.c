@@ -2,7 +2,7 @@
 #include "experiments/fit_report.h"
 
 #include <math.h>
-#include <stdbool.h>
+#include <stdarg.h>
 
 #define SKEW_TOLERANCE 0.10
 #define DRIFT_TOLERANCE 0.25
@@ -121,11 +121,36 @@ static double find_value(const report_row *row, size_t n_layers, const mb_fit_co
   return row->value(&mean);
 }
 
-static void print_number(FILE *out, double number) {
+/* A line being put together: its cells are padded, its end is not. */
+typedef struct text_line {
+  char text[160];
+  size_t used;
+} text_line;
+
+static void append(text_line *line, const char *format, ...) MB_PRINTF(2, 3);
+
+static void append(text_line *line, const char *format, ...) {
+  size_t room = sizeof line->text - line->used;
+  va_list arguments;
+
+  va_start(arguments, format);
+  int length = vsnprintf(line->text + line->used, room, format, arguments);
+  va_end(arguments);
+  line->used += length > 0 && (size_t)length < room ? (size_t)length : 0;
+}
+
+static void print_line(FILE *out, text_line *line) {
+  while (line->used > 0 && line->text[line->used - 1] == ' ') {
+    line->used--;
+  }
+  (void)fprintf(out, "%.*s\n", (int)line->used, line->text);
+}
+
+static void append_number(text_line *line, double number) {
   if (isfinite(number)) {
-    (void)fprintf(out, "%9.*f", fabs(number) < 0.9995 ? 4 : 3, number);
+    append(line, "%9.*f", fabs(number) < 0.9995 ? 4 : 3, number);
   } else {
-    (void)fprintf(out, "%9s", "-");
+    append(line, "%9s", "-");
   }
 }
 
@@ -138,26 +163,25 @@ static const char *mark_of(const report_row *row, double off) {
 
 static void print_row(FILE *out, const report_row *row, size_t n_layers, size_t n,
                       const mb_fit_column *columns) {
+  text_line line = {.used = 0};
   double off = 0.0;
 
-  (void)fprintf(out, "%-26s", row->title);
+  append(&line, "%-26s", row->title);
   double original = find_value(row, n_layers, &columns[0], &columns[0], &off);
   if (row->kind == WORST) {
-    (void)fprintf(out, "%9s", "");
+    append(&line, "%9s", "");
   } else {
-    print_number(out, original);
+    append_number(&line, original);
   }
   for (size_t c = 1; c < n; c++) {
-    double value = find_value(row, n_layers, &columns[0], &columns[c], &off);
-    print_number(out, value);
+    append_number(&line, find_value(row, n_layers, &columns[0], &columns[c], &off));
     if (isfinite(off)) {
-      (void)fprintf(out, " %+6.*f%% %-4s", fabs(off) < 9.9995 ? 1 : 0, 100.0 * off,
-                    mark_of(row, off));
+      append(&line, " %+6.*f%% %-4s", fabs(off) < 9.9995 ? 1 : 0, 100.0 * off, mark_of(row, off));
     } else {
-      (void)fprintf(out, "%13s", "");
+      append(&line, "%13s", "");
     }
   }
-  (void)fputc('\n', out);
+  print_line(out, &line);
 }
 
 static void count(row_kind one, row_kind other, size_t n_layers, const mb_fit_column *original,
@@ -176,24 +200,26 @@ static void count(row_kind one, row_kind other, size_t n_layers, const mb_fit_co
 
 static void print_verdict(FILE *out, const char *title, row_kind one, row_kind other,
                           size_t n_layers, size_t n, const mb_fit_column *columns) {
-  (void)fprintf(out, "%-35s", title);
+  text_line line = {.used = 0};
+
+  append(&line, "%-35s", title);
   for (size_t c = 1; c < n; c++) {
     int n_within = 0;
     int n_known = 0;
     count(one, other, n_layers, &columns[0], &columns[c], &n_within, &n_known);
-    (void)fprintf(out, "%6d of %-2d    %-4s", n_within, n_known,
-                  n_within == n_known ? "ok" : "FAIL");
-    (void)fputs(" ", out);
+    append(&line, "%6d of %-2d    %-4s   ", n_within, n_known, n_within == n_known ? "ok" : "FAIL");
   }
-  (void)fputc('\n', out);
+  print_line(out, &line);
 }
 
 void mb_fit_report_print(FILE *out, size_t n_layers, size_t n, const mb_fit_column *columns) {
-  (void)fprintf(out, "%-26s%9s", "", columns[0].title);
+  text_line head = {.used = 0};
+
+  append(&head, "%-26s%9s", "", columns[0].title);
   for (size_t c = 1; c < n; c++) {
-    (void)fprintf(out, " %-21s", columns[c].title);
+    append(&head, "%9s%13s", columns[c].title, "");
   }
-  (void)fputc('\n', out);
+  print_line(out, &head);
   for (size_t i = 0; i < N_ROWS; i++) {
     print_row(out, &rows[i], n_layers, n, columns);
   }

@@ -3,7 +3,11 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
 
 enum { CHUNK_LOADS = 1 << 20 };
 
@@ -33,4 +37,35 @@ uint64_t mb_trace_parse_number(struct argp_state *state, const char *what, const
     argp_error(state, "%s: '%s' is not a whole number from 0 to 2^64 - 1", what, text);
   }
   return number;
+}
+
+mb_status mb_trace_check_output(const char *output, const char *input) {
+  struct stat there;
+  struct stat from;
+
+  if (stat(output, &there) == 0 && stat(input, &from) == 0 && there.st_dev == from.st_dev &&
+      there.st_ino == from.st_ino) {
+    return MB_FAIL(MB_ERR_PARAM, "%s: is an input; give what is written another name", output);
+  }
+  return MB_OK;
+}
+
+char *mb_trace_history(const char *source, const char *format, ...) {
+  char *text = NULL;
+  size_t size = 0;
+  va_list values;
+
+  FILE *stream = open_memstream(&text, &size);
+  if (stream == NULL) {
+    return NULL;
+  }
+  (void)fprintf(stream, "%s; ", source);
+  va_start(values, format);
+  (void)vfprintf(stream, format, values);
+  va_end(values);
+  if (fclose(stream) != 0) {
+    free(text);
+    return NULL;
+  }
+  return text;
 }

@@ -25,4 +25,11 @@ uint32_t *mb_trace_chunk_allocate(const mb_trace_info *info);
 /** A whole number from the command line; argp_error() where it is none. @param what "--seed". */
 uint64_t mb_trace_parse_number(struct argp_state *state, const char *what, const char *text);
 
+/** Whether a file may be written there: MB_ERR_PARAM where it is the file that is read. */
+MB_NODISCARD mb_status mb_trace_check_output(const char *output, const char *input);
+
+/** What a trace that is made of another one says of its source: "SOURCE; ...". @return
+ * Transferred: free() it; NULL without memory. */
+char *mb_trace_history(const char *source, const char *format, ...) MB_PRINTF(2, 3);
+
 #endif

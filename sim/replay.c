@@ -341,18 +341,15 @@ static mb_status flush_rows(replay *r) {
   return MB_OK;
 }
 
-/* One layer through steps [from, to), all strategies: its loads are read once. */
-static void score_layer(replay *r, size_t l, size_t from, size_t to) {
+/* One layer of one step, all strategies: its loads are read once. */
+static void score_layer(replay *r, size_t l, size_t t) {
   const mb_shape *shape = &r->config->shape;
+  const uint32_t *load = mb_history_step(&r->history, t) + l * shape->n_experts;
   double *share = r->share + l * shape->n_experts;
 
-  for (size_t t = from; t < to; t++) {
-    const uint32_t *load = mb_history_step(&r->history, t) + l * shape->n_experts;
-    for (size_t i = 0; i < r->config->n_strategies; i++) {
-      size_t row = i * r->max_rows + (t - r->first);
-      mb_score_even(shape, &r->lanes[i].layer[l], load, share,
-                    &r->score[row * shape->n_layers + l]);
-    }
+  for (size_t i = 0; i < r->config->n_strategies; i++) {
+    size_t row = i * r->max_rows + (t - r->first);
+    mb_score_even(shape, &r->lanes[i].layer[l], load, share, &r->score[row * shape->n_layers + l]);
   }
 }
 
@@ -367,14 +364,18 @@ static void tally_lane(replay *r, size_t i, size_t from, size_t to) {
 }
 
 /* Scores steps [from, to), during which no placement changes. No sum crosses a thread's part, so
-   the number of threads doesn't matter. */
+   the number of threads doesn't matter. A thread has the same layers in every step, and takes the
+   steps in their order, as the loads lie in memory. */
 static void score_steps(replay *r, size_t from, size_t to) {
 #pragma omp parallel
   {
-#pragma omp for schedule(static)
-    for (size_t l = 0; l < r->config->shape.n_layers; l++) {
-      score_layer(r, l, from, to);
+    for (size_t t = from; t < to; t++) {
+#pragma omp for schedule(static) nowait
+      for (size_t l = 0; l < r->config->shape.n_layers; l++) {
+        score_layer(r, l, t);
+      }
     }
+#pragma omp barrier
 #pragma omp for schedule(static)
     for (size_t i = 0; i < r->config->n_strategies; i++) {
       tally_lane(r, i, from, to);

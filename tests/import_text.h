@@ -72,7 +72,7 @@ static inline void check_damaged(const char *format, const char *text,
   CU_ASSERT_FATAL(n < sizeof damaged);
   for (size_t i = 0; i < n; i++) {
     for (size_t o = 0; o < sizeof others; o++) {
-      memcpy(damaged, text, n);
+      memcpy(damaged, text, n + 1);
       damaged[i] = others[o]; /* the NUL too */
       if (import_bytes(format, damaged, n, options, NULL) != MB_OK) {
         const char *message = mb_error_message();

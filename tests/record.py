@@ -18,15 +18,21 @@ import transformers
 SOURCE = pathlib.Path(os.environ["MOEBAL_SOURCE"])
 # This file has the name of the one that it tests.
 sys.path[0] = str(SOURCE / "workloads" / "record")
+import make_trace
 import record
+import texts
 from trace_file import TraceError, count_experts
 
 TINY = sorted((SOURCE / "workloads" / "record" / "tiny").glob("*.json"))
 
 # The toy's router: the experts of each token, in its two layers, top 2 of 4.
-TABLE = torch.tensor([[[0, 1], [2, 3]],   # token 0
-                      [[1, 2], [2, 0]],   # token 1
-                      [[3, 0], [2, 1]]])  # token 2
+TABLE = torch.tensor(
+    [
+        [[0, 1], [2, 3]],  # token 0
+        [[1, 2], [2, 0]],  # token 1
+        [[3, 0], [2, 1]],
+    ]
+)  # token 2
 
 
 class ToyExperts(torch.nn.Module):
@@ -62,7 +68,7 @@ def load_of(recorder):
 
 
 def tiny_model(path):
-    """In float64, so that the order of sums decides no tie; with routers that have something to say.
+    """In float64, so that the order of sums decides no tie; its routers have something to say.
 
     The fast ways through the experts know no float64.
     """
@@ -79,7 +85,7 @@ def tiny_model(path):
 
 
 def padded_batch():
-    """Three rows of 12 tokens, the second with 5 of padding on the left and the third with 3 on the right."""
+    """Three rows of 12 tokens: one whole, one with padding on the left, one on the right."""
     torch.manual_seed(5)
     ids, mask = torch.randint(0, 256, (3, 12)), torch.ones(3, 12, dtype=torch.long)
     mask[1, :5] = 0
@@ -97,7 +103,7 @@ def chosen_by(model, logits):
     for row in 1 / (1 + np.exp(-logits)) + chosen_by.bias:
         groups = row.reshape(config.n_group, -1)
         strength = np.sort(groups, axis=1)[:, -2:].sum(axis=1)
-        allowed = np.isin(np.arange(config.n_group), np.argsort(-strength)[:config.topk_group])
+        allowed = np.isin(np.arange(config.n_group), np.argsort(-strength)[: config.topk_group])
         row = np.where(np.repeat(allowed, groups.shape[1]), row, -np.inf)
         chosen.append(np.argsort(-row)[:k])
     return np.array(chosen)
@@ -164,7 +170,8 @@ class Toys(unittest.TestCase):
             silent(torch.tensor([[0]]))
         blind = Toy()
         blind.layers[2].forward = lambda ids: blind.layers[2].experts(
-            torch.zeros(1, 1), torch.ones(1, 2), torch.ones(1, 2))
+            torch.zeros(1, 1), torch.ones(1, 2), torch.ones(1, 2)
+        )
         with record.Recorder(blind), self.assertRaisesRegex(TraceError, "ToyExperts .layers.2"):
             blind(torch.tensor([[0]]))
 
@@ -213,16 +220,22 @@ class Decoding(unittest.TestCase):
             for request in requests_of(self.LENGTHS):
                 model(input_ids=torch.tensor([request.prompt + request.answer]))
                 topk = recorder.take()
-                load = load + count_experts(topk if whole else topk[len(request.prompt):],
-                                            recorder.n_experts)
+                load = load + count_experts(
+                    topk if whole else topk[len(request.prompt) :], recorder.n_experts
+                )
         return load
 
     def together(self, model, streams, with_prefill):
         loads, phases, source = [], [], iter(requests_of(self.LENGTHS))
         with record.Recorder(model) as recorder:
             for topk, phase in record.record_decode(
-                    model, recorder, lambda step: next(source, None), streams,
-                    record.chooser("greedy", 1, 0), with_prefill):
+                model,
+                recorder,
+                lambda step: next(source, None),
+                streams,
+                record.chooser("greedy", 1, 0),
+                with_prefill,
+            ):
                 loads.append(count_experts(topk, recorder.n_experts))
                 phases.append(phase)
         return np.array(loads, dtype=np.int64), phases
@@ -249,17 +262,27 @@ class Decoding(unittest.TestCase):
 
     def test_prefill(self):
         for path in TINY:
-            model, source = tiny_model(path), iter(requests_of([(p + a, 1) for p, a in self.LENGTHS]))
+            model, source = (
+                tiny_model(path),
+                iter(requests_of([(p + a, 1) for p, a in self.LENGTHS])),
+            )
             with self.subTest(path.stem), record.Recorder(model) as recorder:
-                steps = list(record.record_prefill(model, recorder, lambda s: next(source, None), 4))
+                steps = list(
+                    record.record_prefill(model, recorder, lambda s: next(source, None), 4)
+                )
                 self.assertEqual([len(topk) for topk, _ in steps], [12 + 12 + 21 + 9, 16 + 12])
                 self.assertEqual([phase for _, phase in steps], ["prefill"] * 2)
 
     def test_greedy_is_what_generate_says(self):
         model, prompt = tiny_model(TINY[-1]), list(range(40, 52))
         ids = torch.tensor([prompt])
-        said = model.generate(ids, attention_mask=torch.ones_like(ids), max_new_tokens=6,
-                              do_sample=False, eos_token_id=None)[0].tolist()
+        said = model.generate(
+            ids,
+            attention_mask=torch.ones_like(ids),
+            max_new_tokens=6,
+            do_sample=False,
+            eos_token_id=None,
+        )[0].tolist()
         seen = []
 
         def choose(logits):
@@ -285,6 +308,52 @@ class Decoding(unittest.TestCase):
         self.assertEqual(steps, 2)
 
 
+class MakingTheTrace(unittest.TestCase):
+    """The parts of make_trace.py that can be done by hand."""
+
+    def test_mixture(self):
+        for share in np.linspace(0, 1.1, 45):
+            self.assertAlmostEqual(sum(make_trace.mixture_at(share).values()), 1)
+        self.assertAlmostEqual(make_trace.mixture_at(0.1)["prose"], 0.4)
+        self.assertAlmostEqual(make_trace.mixture_at(0.5)["c"], 0.3)
+        # Half-way from the first mixture to the second.
+        self.assertAlmostEqual(make_trace.mixture_at(0.275)["prose"], 0.2)
+        self.assertAlmostEqual(make_trace.mixture_at(0.275)["python"], 0.2)
+        self.assertAlmostEqual(make_trace.mixture_at(1)["perl"], 0.1)
+
+    def test_balance(self):
+        model, (ids, _) = tiny_model(TINY[0]), padded_batch()
+        gates = [layer.mlp.gate for layer in model.model.layers[1:]]
+        before = [gate.e_score_correction_bias.clone() for gate in gates]
+        balance = make_trace.Balance(model)
+        with record.Recorder(model) as recorder, torch.no_grad():
+            model(input_ids=ids)
+            load = load_of(recorder).astype(float)
+        balance.update()
+        for gate, old, row in zip(gates, before, load):
+            moved = (gate.e_score_correction_bias - old).numpy()
+            np.testing.assert_allclose(moved, 1e-3 * np.sign(row.mean() - row), atol=1e-7)
+
+    def test_measures(self):
+        self.assertAlmostEqual(make_trace.gini(np.array([1, 1, 1, 1])), 0)
+        self.assertAlmostEqual(make_trace.gini(np.array([0, 0, 0, 5])), 0.75)
+        self.assertAlmostEqual(make_trace.top_share(np.array([1, 2, 3, 4] + [0] * 6), 0.2), 0.7)
+        r, least, most, tv = make_trace.likeness(
+            np.array([[1, 2, 3], [1, 2, 3]]), np.array([[2, 4, 6], [3, 2, 1]])
+        )
+        self.assertAlmostEqual(r, 0)
+        self.assertAlmostEqual(least, -1)
+        self.assertAlmostEqual(most, 1)
+        self.assertAlmostEqual(tv, 1 / 6)
+
+    def test_pieces(self):
+        text = "".join(f"line {n} of a long text\n" for n in range(3000)) + "x" * 40000
+        pieces = list(texts.pieces(text))
+        self.assertEqual("".join(pieces), text)
+        self.assertTrue(all(len(p) <= texts.DOCUMENT_BYTES for p in pieces))
+        self.assertTrue(pieces[0].endswith("\n"))
+
+
 class CommandLine(unittest.TestCase):
     def setUp(self):
         folder = tempfile.TemporaryDirectory()
@@ -301,8 +370,11 @@ class CommandLine(unittest.TestCase):
     def run_record(self, *arguments):
         """What it says where it succeeds, or the one line with which it gives up."""
         said = io.StringIO()
-        with mock.patch("sys.argv", ["record.py", *map(str, arguments)]), \
-                contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+        with (
+            mock.patch("sys.argv", ["record.py", *map(str, arguments)]),
+            contextlib.redirect_stdout(said),
+            contextlib.redirect_stderr(said),
+        ):
             try:
                 record.main()
             except SystemExit as end:
@@ -311,8 +383,12 @@ class CommandLine(unittest.TestCase):
 
     def verify(self, *words):
         for command in (["verify"], ["info", "--window", "4"]):
-            done = subprocess.run([os.environ["MOEBAL"], "trace", *command, self.trace], text=True,
-                                  stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+            done = subprocess.run(
+                [os.environ["MOEBAL"], "trace", *command, self.trace],
+                text=True,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+            )
             self.assertEqual(done.returncode, 0, done.stdout)
             self.assertNotIn("WRONG", done.stdout)
         for word in words:
@@ -320,48 +396,84 @@ class CommandLine(unittest.TestCase):
 
     def test_each_architecture(self):
         for path in TINY:
-            for more in (("--phase", "prefill"), ("--decode", "sample"),
-                         ("--phase", "mixed", "--decode", "replay", "--prompt-tokens", "6")):
+            for more in (
+                ("--phase", "prefill"),
+                ("--decode", "sample"),
+                ("--phase", "mixed", "--decode", "replay", "--prompt-tokens", "6"),
+            ):
                 with self.subTest(path.stem, more=more):
-                    said = self.run_record("--random-weights", path, "-o", self.trace, "--topk",
-                                           "--text", self.text, "--jsonl", self.jsonl,
-                                           "--streams", 2, "--new-tokens", 5, *more)
+                    said = self.run_record(
+                        "--random-weights",
+                        path,
+                        "-o",
+                        self.trace,
+                        "--topk",
+                        "--text",
+                        self.text,
+                        "--jsonl",
+                        self.jsonl,
+                        "--streams",
+                        2,
+                        "--new-tokens",
+                        5,
+                        *more,
+                    )
                     self.assertIn("x.h5: ", said)
                     self.verify(f"{path.stem} with random weights", "/topk", "padding: excluded")
                     with h5py.File(self.trace) as file:
                         at, load = file["topk_offset"][:], file["load"][:]
                         for step in range(len(load)):
-                            topk = file["topk"][at[step]:at[step + 1]]
-                            self.assertEqual(count_experts(topk, load.shape[2]).tolist(),
-                                             load[step].tolist())
+                            topk = file["topk"][at[step] : at[step + 1]]
+                            self.assertEqual(
+                                count_experts(topk, load.shape[2]).tolist(), load[step].tolist()
+                            )
 
     def test_a_model_of_a_folder(self):
         tiny_model(TINY[-1]).float().save_pretrained(self.folder / "model")
-        self.run_record(self.folder / "model", "-o", self.trace, "--tokens", self.ids,
-                        "--new-tokens", 4, "--steps", 3, "--source", "numbers")
+        self.run_record(
+            self.folder / "model",
+            "-o",
+            self.trace,
+            "--tokens",
+            self.ids,
+            "--new-tokens",
+            4,
+            "--steps",
+            3,
+            "--source",
+            "numbers",
+        )
         self.verify("model         model, decode", "3 steps", "numbers")
 
     def test_refused(self):
         tiny, dense = TINY[0], self.folder / "dense.json"
-        dense.write_text('{"model_type": "llama", "vocab_size": 260, "hidden_size": 16, '
-                         '"intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}')
+        dense.write_text(
+            '{"model_type": "llama", "vocab_size": 260, "hidden_size": 16, '
+            '"intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}'
+        )
         (self.folder / "bad.ids").write_text("5 6\n7 x\n")
         (self.folder / "big.ids").write_text("5 9999\n")
         (self.folder / "bad.jsonl").write_text('{"text": "a"}\n{"words": "b"}\n')
         random = ("--random-weights", tiny, "-o", self.trace)
         for arguments, word in (
-                ((*random,), "no prompts"),
-                (("--random-weights", dense, "-o", self.trace, "--text", self.text),
-                 "no experts were found in LlamaForCausalLM"),
-                (("--random-weights", self.text, "-o", self.trace, "--text", self.text), "a config.json"),
-                ((self.folder / "nowhere", "-o", self.trace, "--tokens", self.ids), "nowhere"),
-                ((*random, "--text", self.folder / "no.txt"), "no.txt"),
-                ((*random, "--tokens", self.folder / "bad.ids"), "bad.ids:2: should be token ids"),
-                ((*random, "--tokens", self.folder / "big.ids"), "isn't in 0..259"),
-                ((*random, "--jsonl", self.folder / "bad.jsonl"), "bad.jsonl:2: should be a JSON"),
-                ((*random, tiny, "--text", self.text), "a MODEL, or --random-weights"),
-                ((*random, "--text", self.text, "--streams", "0"), "at least 1"),
-                (("--random-weights", tiny, "-o", self.folder / "no/x.h5", "--text", self.text), "no/")):
+            ((*random,), "no prompts"),
+            (
+                ("--random-weights", dense, "-o", self.trace, "--text", self.text),
+                "no experts were found in LlamaForCausalLM",
+            ),
+            (
+                ("--random-weights", self.text, "-o", self.trace, "--text", self.text),
+                "a config.json",
+            ),
+            ((self.folder / "nowhere", "-o", self.trace, "--tokens", self.ids), "nowhere"),
+            ((*random, "--text", self.folder / "no.txt"), "no.txt"),
+            ((*random, "--tokens", self.folder / "bad.ids"), "bad.ids:2: should be token ids"),
+            ((*random, "--tokens", self.folder / "big.ids"), "isn't in 0..259"),
+            ((*random, "--jsonl", self.folder / "bad.jsonl"), "bad.jsonl:2: should be a JSON"),
+            ((*random, tiny, "--text", self.text), "a MODEL, or --random-weights"),
+            ((*random, "--text", self.text, "--streams", "0"), "at least 1"),
+            (("--random-weights", tiny, "-o", self.folder / "no/x.h5", "--text", self.text), "no/"),
+        ):
             with self.subTest(word):
                 self.assertIn(word, self.run_record(*arguments))
                 self.assertFalse(self.trace.exists())

@@ -1,4 +1,4 @@
-"""The recorder's counting and writing, which need no torch: counts made by hand, and what is refused."""
+"""The recorder's counting and writing, which need no torch, against counts made by hand."""
 
 import os
 import pathlib
@@ -15,21 +15,30 @@ import trace_file
 from trace_file import TraceError, TraceWriter, count_experts
 
 # Three tokens, two layers (3 and 5), top 2 of 4 experts; and two tokens of a second step.
-FIRST = np.array([[[0, 1], [3, 2]],
-                  [[1, 0], [2, 0]],
-                  [[1, 3], [0, 2]]])
+FIRST = np.array([[[0, 1], [3, 2]], [[1, 0], [2, 0]], [[1, 3], [0, 2]]])
 FIRST_LOAD = [[2, 3, 0, 1], [2, 0, 3, 1]]
-SECOND = np.array([[[2, 3], [0, 1]],
-                   [[3, 0], [1, 3]]])
+SECOND = np.array([[[2, 3], [0, 1]], [[3, 0], [1, 3]]])
 SECOND_LOAD = [[1, 0, 1, 2], [1, 2, 0, 1]]
 
-ABOUT = dict(model="toy", layer_ids=[3, 5], n_experts=4, top_k=2, num_groups=2, phase="mixed",
-             source="made by hand", created_by="test")
+ABOUT = dict(
+    model="toy",
+    layer_ids=[3, 5],
+    n_experts=4,
+    top_k=2,
+    num_groups=2,
+    phase="mixed",
+    source="made by hand",
+    created_by="test",
+)
 
 
 def moebal(*arguments):
-    done = subprocess.run([os.environ["MOEBAL"], *map(str, arguments)], text=True,
-                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    done = subprocess.run(
+        [os.environ["MOEBAL"], *map(str, arguments)],
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
     return done.returncode, done.stdout
 
 
@@ -41,9 +50,11 @@ class Counting(unittest.TestCase):
         self.assertEqual(count_experts(FIRST.astype(np.int16), 4).dtype, np.uint32)
 
     def test_refused(self):
-        for change, word in (((0, 1, 0, 4), "expert of a decision is 4"),
-                             ((0, 1, 0, -1), "expert of a decision is -1"),
-                             ((1, 0, 0, 0), "twice to the same expert")):
+        for change, word in (
+            ((0, 1, 0, 4), "expert of a decision is 4"),
+            ((0, 1, 0, -1), "expert of a decision is -1"),
+            ((1, 0, 0, 0), "twice to the same expert"),
+        ):
             topk = FIRST.copy()
             topk[change[:3]] = change[3]
             with self.assertRaisesRegex(TraceError, word):
@@ -85,7 +96,7 @@ class Writing(unittest.TestCase):
                 self.assertEqual(file["topk"].dtype, np.int16)
                 self.assertEqual(file["topk_source"][:].tolist(), [0] * 15)
                 for step, load in enumerate(file["load"][:]):
-                    topk = file["topk"][offsets[step]:offsets[step + 1]]
+                    topk = file["topk"][offsets[step] : offsets[step + 1]]
                     self.assertEqual(count_experts(topk, 4).tolist(), load.tolist())
         status, said = moebal("trace", "verify", self.path)
         self.assertEqual(status, 0, said)
@@ -122,9 +133,13 @@ class Writing(unittest.TestCase):
         self.assertEqual(list(self.folder.iterdir()), [])
 
     def test_refused(self):
-        for about, word in ((dict(phase="night"), "none of prefill, decode"),
-                            (dict(top_k=5), "top 5 of 4"), (dict(top_k=0), "top 0 of 4"),
-                            (dict(num_groups=3), "don't divide"), (dict(layer_ids=[]), "one layer")):
+        for about, word in (
+            (dict(phase="night"), "none of prefill, decode"),
+            (dict(top_k=5), "top 5 of 4"),
+            (dict(top_k=0), "top 0 of 4"),
+            (dict(num_groups=3), "don't divide"),
+            (dict(layer_ids=[]), "one layer"),
+        ):
             with self.assertRaisesRegex(TraceError, word):
                 TraceWriter(self.path, **{**ABOUT, **about})
         with TraceWriter(self.path, **ABOUT) as trace:
@@ -133,6 +148,24 @@ class Writing(unittest.TestCase):
             with self.assertRaisesRegex(TraceError, "without tokens"):
                 trace.add_step(FIRST[:0], "decode")
             trace.add_step(FIRST, "decode")
+
+
+class Shipped(unittest.TestCase):
+    def test_the_traces_of_the_project(self):
+        found = sorted(
+            (pathlib.Path(os.environ["MOEBAL_SOURCE"]) / "workloads/traces").glob("*.h5")
+        )
+        self.assertTrue(found)
+        for path in found:
+            self.assertLess(path.stat().st_size, 2_000_000, path)
+            status, said = moebal("trace", "verify", path)
+            self.assertEqual(status, 0, said)
+            self.assertIn("as recorded in the file", said)
+            with h5py.File(path) as file:
+                load, tokens = file["load"][:].astype(np.int64), file["tokens"][:, 0].astype(int)
+                self.assertTrue((load.sum(axis=2) == file.attrs["top_k"] * tokens[:, None]).all())
+                self.assertTrue((load <= tokens[:, None, None]).all())
+                self.assertIn("licence", file.attrs["source"])
 
 
 if __name__ == "__main__":

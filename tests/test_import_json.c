@@ -1,5 +1,5 @@
 /* tests/test_import_json.c - the importers adrs, vllm and tokens: what they take, and what they
- * refuse. Files of the real writers are in import_json.sh. */
+ * refuse. Files of the real writers are in import_json_files.sh. */
 #include <unistd.h>
 
 #include "tests/import_text.h"
@@ -76,25 +76,16 @@ static const mb_import_options plain = {.top_k = 2, .phase = "decode", .created_
 
 static const char adrs[] =
     "{\"load_history\": [{\"logical_expert_load\": [[1, 2, 3], [4, 5.0, 6]],"
-    " \"other\": [NULL]}, {\"step\": 5, \"logical_expert_load\": [[7, 8, 9], "
+    " \"other\": [null]}, {\"step\": 5, \"logical_expert_load\": [[7, 8, 9], "
     "[4294967295, 1e1, 0]]}], \"more\": {\"load_history\": 7}}";
-
-/* The text above with NULL made JSON's. */
-static const char *adrs_text(void) {
-  static char text[sizeof adrs];
-
-  memcpy(text, adrs, sizeof adrs);
-  memcpy(strstr(text, "NULL"), "null", 4);
-  return text;
-}
 
 static void test_adrs(void) {
   static const uint32_t load[] = {1, 2, 3, 4, 5, 6, 7, 8, 9, UINT32_MAX, 10, 0};
 
-  CHECK_OK(import_text("adrs", adrs_text(), &plain, path));
+  CHECK_OK(import_text("adrs", adrs, &plain, path));
   check_loads(2, 2, 3, load);
-  check_truncated("adrs", adrs_text(), &plain, never);
-  check_damaged("adrs", adrs_text(), &plain);
+  check_truncated("adrs", adrs, &plain, never);
+  check_damaged("adrs", adrs, &plain);
 }
 
 static void test_adrs_refusals(void) {
@@ -176,7 +167,7 @@ static void test_vllm_window(void) {
               "snapshots[1]: layer 1's slot 3 holds no expert (-1), but has a load of 2");
   options.dataset = "sum";
   CHECK_FAILS(import_text("vllm", snapshots, &options, NULL), MB_ERR_PARAM,
-              "\"latest\" and \"window\"");
+              "which are latest and window");
 }
 
 /* Ends of whole lines, from the first snapshot's on. */
@@ -382,7 +373,7 @@ static void test_tokens_refusals(void) {
 
   CHECK_REFUSALS("tokens", &serving, cases);
   CHECK_FAILS(import_text("tokens", balance, &options, NULL), MB_ERR_PARAM,
-              "concurrency says how many are served at once");
+              "--concurrency says how many are served at once");
 }
 
 static void test_recognises(void) {

@@ -101,8 +101,8 @@ static const char *experts_of(size_t step, size_t n_experts) {
   return text;
 }
 
-/* A has 2 tokens, B 4, C 3; two at once. C comes in when A has left; when B leaves, nobody is left
-   to come, so C's last token is in no step. */
+/* A has 2 tokens, B 4, C 3; two at once. C comes in when A has left; when B leaves, nobody
+   is left to take its place, so C's last token is in no step. */
 static void test_turnover(void) {
   static const request requests[] = {{2, 0}, {4, 0}, {3, 0}};
   mb_import_serving how = {.concurrency = 2, .dp_ranks = 1};
@@ -237,13 +237,13 @@ static void test_refusals(void) {
 
   CHECK_FAILS(serve(2, requests, &how), MB_ERR_PARAM, "concurrency");
   how = (mb_import_serving){.concurrency = 2};
-  CHECK_FAILS(serve(2, requests, &how), MB_ERR_PARAM, "dp_ranks is 0");
+  CHECK_FAILS(serve(2, requests, &how), MB_ERR_PARAM, "--dp-ranks is 0");
   how = (mb_import_serving){.concurrency = 2, .dp_ranks = 1, .tokens_per_step = 1};
   CHECK_FAILS(serve(2, requests, &how), MB_ERR_PARAM, "has no room for 2 requests");
   how = (mb_import_serving){.concurrency = 2, .dp_ranks = 1, .arrival_rate = NAN};
-  CHECK_FAILS(serve(2, requests, &how), MB_ERR_PARAM, "arrival_rate");
+  CHECK_FAILS(serve(2, requests, &how), MB_ERR_PARAM, "--arrival-rate");
   how = (mb_import_serving){.concurrency = 2, .dp_ranks = 1, .warm_up = -2};
-  CHECK_FAILS(serve(2, requests, &how), MB_ERR_PARAM, "warm_up is -2");
+  CHECK_FAILS(serve(2, requests, &how), MB_ERR_PARAM, "--warm-up is -2");
 }
 
 static void test_decisions(void) {

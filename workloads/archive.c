@@ -273,11 +273,21 @@ static mb_status skip_to(mb_member *member, const char *what, uint64_t offset) {
   return MB_OK;
 }
 
+/* A fuzzer cannot guess checksums, and would get no further than them. */
+#ifdef FUZZING_BUILD_MODE_UNSAFE_FOR_PRODUCTION
+static const bool minds_checksums = false;
+#else
+static const bool minds_checksums = true;
+#endif
+
 /* libzip compares the checksum when it is asked for more than there is. */
 static mb_status check_end(const mb_member *member, const char *what) {
   unsigned char more;
   zip_int64_t got = zip_fread(member->file, &more, 1);
 
+  if (!minds_checksums) {
+    return MB_OK;
+  }
   if (got < 0) {
     return fail_unpack(what, zip_file_get_error(member->file));
   }

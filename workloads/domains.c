@@ -7,17 +7,14 @@
  */
 #include "workloads/domains.h"
 
-#include <gsl/gsl_math.h>
 #include <gsl/gsl_randist.h>
 #include <math.h>
 #include <stdlib.h>
-#include <string.h>
 
+#include "workloads/mixture.h"
 #include "workloads/sampling.h"
 #include "workloads/stream.h"
 #include "workloads/workload.h"
-
-static const char *const drift_names[] = {"none", "step", "ramp", "periodic", NULL};
 
 #define AT(field) offsetof(mb_domains_params, field)
 
@@ -61,7 +58,7 @@ static const mb_param params_table[] = {
      .type = MB_PARAM_TEXT,
      .unit = "",
      .initial = "periodic",
-     .choices = drift_names,
+     .choices = mb_mixture_drifts,
      .help = "how the traffic moves from the first domain to the second",
      .offset = AT(drift)},
     {.key = "drift_period",
@@ -117,20 +114,7 @@ typedef struct domains {
 } domains;
 
 double mb_domains_weight(const mb_domains_params *params, uint64_t step) {
-  double period = (double)params->drift_period;
-
-  if (strcmp(params->drift, "step") == 0) {
-    return step >= (uint64_t)params->drift_period ? 1.0 : 0.0;
-  }
-  if (strcmp(params->drift, "ramp") == 0) {
-    return fmin(1.0, (double)step / period);
-  }
-  if (strcmp(params->drift, "periodic") == 0) {
-    /* The whole periods are taken off first: cos() of a large angle is slow. */
-    uint64_t phase = step % (uint64_t)params->drift_period;
-    return (1.0 - cos(2.0 * M_PI * (double)phase / period)) / 2.0;
-  }
-  return 0.0;
+  return mb_mixture_weight(params->drift, (uint64_t)params->drift_period, step);
 }
 
 const double *mb_domains_share(const void *state, size_t domain) {

@@ -37,11 +37,7 @@ typedef struct mb_domains_params {
   int64_t noise_lag;
 } mb_domains_params;
 
-/**
- * w(t), the weight of the second domain, in [0, 1]:
- *   none: 0;  step: 0 before drift_period, 1 from there on;  ramp: t / drift_period, at most 1;
- *   periodic: (1 - cos(2 pi t / drift_period)) / 2.
- */
+/** w(t), the weight of the second domain: mb_mixture_weight(). */
 double mb_domains_weight(const mb_domains_params *params, uint64_t step);
 
 /** share[domain] of an initialised state, [L,E], domain 0 or 1. Borrowed from the state. */

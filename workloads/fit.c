@@ -20,14 +20,18 @@
 enum { FAST, SLOW, N_DRIFTS };
 
 /* Fits in turn of the layers and of the drift, once the exponent is chosen. */
-enum { N_ROUNDS = 3, MAX_ITERATIONS = 30 };
+enum { N_ROUNDS_TO_CHOOSE = 2, N_ROUNDS = 3, MAX_ITERATIONS = 30 };
 static const double tried[] = {0.0, 0.25, 0.5, 0.75, 1.0};
 
 /* Samples of a layer: more where experts are few. Pairs are dearer, but all layers share them. */
-enum { SAMPLED_SHARES = 6144, SAMPLES_MIN = 24, SAMPLES_MAX = 192, SAMPLES_OF_PAIRS_MAX = 48 };
+enum { SAMPLED_SHARES = 6144, SAMPLES_MIN = 24, SAMPLES_MAX = 192 };
+enum { SAMPLED_PAIRS = 512, PAIRS_MIN = 6, PAIRS_MAX = 128 };
 
 #define PULL 0.03      /* of the drift's parameters to the middle of their range */
-#define FORM_PULL 0.01 /* of a skew to 0 */
+#define FORM_PULL 0.02 /* of a layer's skew to 0 and its sigma to 1 */
+
+/* Skew is wanted within 10 %, drift within 25 %. */
+#define FORM_WEIGHT 6.25
 
 /* What all layers share. */
 typedef struct wandering {
@@ -37,6 +41,7 @@ typedef struct wandering {
 } wandering;
 
 enum { N_FORM = 2, N_WANDER = 2 * N_DRIFTS };
+enum { N_FORM_RESIDUALS = 4 };
 
 /* Rows of E doubles that each layer has: of `a`, the states of both processes in a window, and its
    shares; of `b` the same, some windows later. */
@@ -57,7 +62,7 @@ typedef struct fit {
   mb_windows_layer *expected; /* [L] scratch */
 } fit;
 
-/* --- unknowns: any real numbers, so that a search needs no bounds */
+/* --- unknowns: any real numbers, so that a search needs no bounds; 0 is what they are pulled to */
 
 static double between(double low, double high, double unknown) {
   return low + (high - low) / (1.0 + exp(-unknown));
@@ -68,7 +73,7 @@ static double between_logs(double low, double high, double unknown) {
 }
 
 static double sigma_of(const double form[N_FORM]) {
-  return between(0.0, MB_DRIFT_SIGMA_MAX, form[0]);
+  return fmin(exp(form[0]), MB_DRIFT_SIGMA_MAX);
 }
 
 static double skew_of(const double form[N_FORM]) {
@@ -160,23 +165,21 @@ static void go_on(const fit *self, size_t l, const wandering *wander, double k) 
   }
 }
 
-static size_t samples_of(const fit *self) {
-  size_t n = SAMPLED_SHARES / self->n_experts;
-
-  return n < SAMPLES_MIN ? SAMPLES_MIN : n > SAMPLES_MAX ? SAMPLES_MAX : n;
+static size_t clamp(size_t n, size_t min, size_t max) {
+  return n < min ? min : n > max ? max : n;
 }
 
 static void expect_skew(const fit *self, size_t l, const double form[N_FORM],
                         const wandering *wander, double *peak, double *gini) {
   size_t n = self->n_experts;
-  double n_samples = (double)samples_of(self);
+  size_t n_samples = clamp(SAMPLED_SHARES / n, SAMPLES_MIN, SAMPLES_MAX);
   double *share = row_of(self, l, SHARE_A);
 
   set_layer(self, l, form, wander);
   gsl_rng_memcpy(self->rng[l], self->seeded[l]);
   *peak = 0.0;
   *gini = 0.0;
-  for (size_t i = 0; i < samples_of(self); i++) {
+  for (size_t i = 0; i < n_samples; i++) {
     double sum = 0.0;
     draw_normal(self->rng[l], N_DRIFTS * n, row_of(self, l, STATE_A));
     count_window(self, l, STATE_A, share);
@@ -184,8 +187,8 @@ static void expect_skew(const fit *self, size_t l, const double form[N_FORM],
     for (size_t e = 0; e < n; e++) {
       sum += share[e];
     }
-    *peak += share[n - 1] / sum * (double)n / n_samples;
-    *gini += mb_gini(n, share) / n_samples;
+    *peak += share[n - 1] / sum * (double)n / (double)n_samples;
+    *gini += mb_gini(n, share) / (double)n_samples;
   }
 }
 
@@ -209,9 +212,8 @@ static void add_pair(const fit *self, size_t l, size_t k, mb_windows_layer *sum)
 
 static void expect_drift(const fit *self, size_t l, const wandering *wander,
                          mb_windows_layer *mean) {
-  size_t n_samples = samples_of(self);
+  size_t n_samples = clamp(SAMPLED_PAIRS / self->n_layers, PAIRS_MIN, PAIRS_MAX);
 
-  n_samples = n_samples < SAMPLES_OF_PAIRS_MAX ? n_samples : SAMPLES_OF_PAIRS_MAX;
   *mean = (mb_windows_layer){.peak = 0.0};
   set_layer(self, l, self->form[l], wander);
   gsl_rng_memcpy(self->rng[l], self->seeded[l]);
@@ -287,6 +289,7 @@ static int form_residuals(const gsl_vector *unknown, void *context, gsl_vector *
   gsl_vector_set(residual, 0, log(peak / measured->peak));
   gsl_vector_set(residual, 1, log(gini / measured->gini));
   gsl_vector_set(residual, 2, FORM_PULL * form[1]);
+  gsl_vector_set(residual, 3, FORM_PULL * form[0]);
   return GSL_SUCCESS;
 }
 
@@ -302,7 +305,8 @@ static mb_status fit_forms(fit *self, double *cost) {
 #pragma omp parallel for schedule(dynamic)
   for (size_t l = 0; l < self->n_layers; l++) {
     layer_context context = {.self = self, .wander = &wander, .layer = l};
-    mb_status status = minimise(form_residuals, &context, 3, N_FORM, self->form[l], &costs[l]);
+    mb_status status =
+        minimise(form_residuals, &context, N_FORM_RESIDUALS, N_FORM, self->form[l], &costs[l]);
     if (status != MB_OK) {
 #pragma omp critical
       failure = status;
@@ -349,41 +353,39 @@ static mb_status fit_round(fit *self, double *cost) {
 
   MB_TRY(minimise(wander_residuals, self, n, N_WANDER, self->unknown, &of_wander));
   MB_TRY(fit_forms(self, &of_forms));
-  *cost = of_forms + of_wander / (double)(n - N_WANDER);
+  *cost = FORM_WEIGHT * of_forms + of_wander / (double)(n - N_WANDER);
   return MB_OK;
 }
 
-static mb_status choose_cold_drift(fit *self) {
+/* Everything fitted anew with that exponent, which no search can find: it changes little by little
+   what all other parameters mean. */
+static mb_status fit_with(fit *self, double cold_drift, int n_rounds, double *cost) {
+  self->cold_drift = cold_drift;
+  for (size_t l = 0; l < self->n_layers; l++) {
+    self->form[l][0] = log(0.7);
+    self->form[l][1] = -0.3;
+  }
+  memset(self->unknown, 0, sizeof self->unknown);
+  MB_TRY(fit_forms(self, cost));
+  for (int round = 0; round < n_rounds; round++) {
+    MB_TRY(fit_round(self, cost));
+  }
+  return MB_OK;
+}
+
+static mb_status search(fit *self) {
   double lowest = INFINITY;
   double best = 0.0;
   double cost = 0.0;
 
   for (size_t i = 0; i < sizeof tried / sizeof *tried; i++) {
-    self->cold_drift = tried[i];
-    MB_TRY(fit_forms(self, &cost));
-    MB_TRY(fit_round(self, &cost));
+    MB_TRY(fit_with(self, tried[i], N_ROUNDS_TO_CHOOSE, &cost));
     if (cost < lowest) {
       lowest = cost;
       best = tried[i];
     }
   }
-  self->cold_drift = best;
-  return MB_OK;
-}
-
-static mb_status search(fit *self) {
-  double cost = 0.0;
-
-  for (size_t l = 0; l < self->n_layers; l++) {
-    self->form[l][0] = -1.5;
-    self->form[l][1] = -0.3;
-  }
-  MB_TRY(choose_cold_drift(self));
-  MB_TRY(fit_forms(self, &cost));
-  for (int round = 0; round < N_ROUNDS; round++) {
-    MB_TRY(fit_round(self, &cost));
-  }
-  return MB_OK;
+  return fit_with(self, best, N_ROUNDS, &cost);
 }
 
 /* --- the trace */

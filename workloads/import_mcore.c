@@ -173,11 +173,15 @@ static mb_status read_dump(dump *d) {
   MB_TRY(read_values(d, "layer_numbers", 1, &d->layers, &d->n_layers));
   MB_TRY(read_values(d, "forward_counts", 1, &d->forwards, &n_forwards));
   MB_TRY(mb_npz_array(d->npz, "loads", &d->loads));
-  if (ep_size != (int64_t)d->n_group || d->n_local * ep_size != d->n_slots) {
+  if (ep_size != (int64_t)d->n_group) {
+    return MB_FAIL(MB_ERR_FORMAT, "%s: ep_size is %" PRId64 ", but ep_group_ranks has %zu ranks",
+                   d->path, ep_size, d->n_group);
+  }
+  if (d->n_local * ep_size != d->n_slots) {
     return MB_FAIL(MB_ERR_FORMAT,
-                   "%s: ep_size is %" PRId64 ", but ep_group_ranks has %zu ranks, and %" PRId64
-                   " experts are %" PRId64 " a rank",
-                   d->path, ep_size, d->n_group, d->n_slots, d->n_local);
+                   "%s: num_global_physical_experts is %" PRId64 ", and should be %" PRId64
+                   " times num_local_physical_experts %" PRId64,
+                   d->path, d->n_slots, ep_size, d->n_local);
   }
   MB_TRY(check_group(d));
   return check_loads(d, n_forwards);
@@ -284,10 +288,15 @@ static mb_status check_same_layers(const dump *a, const dump *b) {
     return MB_FAIL(MB_ERR_FORMAT, "%s: has %" PRId64 " experts, and should have %" PRId64 " as %s",
                    b->path, b->n_slots, a->n_slots, a->path);
   }
-  for (size_t l = 0; l < a->n_layers || l < b->n_layers; l++) {
-    if (l >= a->n_layers || l >= b->n_layers || a->layers[l] != b->layers[l]) {
-      return MB_FAIL(MB_ERR_FORMAT, "%s: has other layer_numbers than %s, from the %zuth on",
-                     b->path, a->path, l + 1);
+  if (a->n_layers != b->n_layers) {
+    return MB_FAIL(MB_ERR_FORMAT, "%s: has %zu layers, and should have %zu as %s", b->path,
+                   b->n_layers, a->n_layers, a->path);
+  }
+  for (size_t l = 0; l < a->n_layers; l++) {
+    if (a->layers[l] != b->layers[l]) {
+      return MB_FAIL(MB_ERR_FORMAT,
+                     "%s: layer_numbers[%zu] is %" PRId64 ", and should be %" PRId64 " as in %s",
+                     b->path, l, b->layers[l], a->layers[l], a->path);
     }
   }
   return MB_OK;

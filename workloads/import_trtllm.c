@@ -408,7 +408,7 @@ static mb_status open_ranks(recording *r, const mb_folder *files) {
     }
     if (!there) {
       return MB_FAIL(MB_ERR_FORMAT,
-                     "%s: %s is missing: %zu ranks are there, and should be 0 to %zu",
+                     "%s: %s is missing, and %zu files of ranks are there: they should be 0 to %zu",
                      r->folder->path, name, files->n, files->n - 1);
     }
     MB_TRY(open_rank(r, i, name));

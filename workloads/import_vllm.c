@@ -345,7 +345,7 @@ static void tell(const reader *r) {
   if (r->chosen == LATEST) {
     mb_import_note(r->import,
                    "%s: a step is a snapshot's latest_expert_load, one forward pass; "
-                   "dataset \"window\" takes the sums over its window instead",
+                   "--dataset window takes the sums over its window instead",
                    path);
   } else {
     mb_import_note(r->import,
@@ -401,8 +401,7 @@ static mb_status choose(const char *dataset, int *chosen) {
   *chosen = strcmp(dataset, "latest") == 0 ? LATEST : strcmp(dataset, "window") == 0 ? WINDOW : -1;
   return *chosen >= 0 ? MB_OK
                       : MB_FAIL(MB_ERR_PARAM,
-                                "dataset \"%s\" is none of vLLM's loads, which are \"latest\" and "
-                                "\"window\"",
+                                "--dataset %s is none of vLLM's loads, which are latest and window",
                                 dataset);
 }
 
@@ -422,7 +421,7 @@ static mb_status read_vllm(size_t n_inputs, const mb_input *inputs,
     }
   }
   if (n_zips > 0 && options->dataset != NULL) {
-    return MB_FAIL(MB_ERR_PARAM, "%s: dataset \"%s\" is for snapshots, and these are requests",
+    return MB_FAIL(MB_ERR_PARAM, "%s: --dataset %s is for snapshots, and these are requests",
                    inputs[0].path, options->dataset);
   }
   if (n_zips > 0) {

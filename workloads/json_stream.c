@@ -95,7 +95,7 @@ static void *pool_malloc(void *context, size_t size) {
   size_t whole = (size + align - 1) / align * align + align;
 
   if (chunk_room(json->chunks) < whole) {
-    assert(!"reserve() saw to it");
+    assert(false); /* reserve() saw to it */
     return NULL;
   }
   char *bytes = (char *)json->chunks->bytes + json->chunks->used;

@@ -240,6 +240,11 @@ static size_t convert(const mb_array *array, size_t n, const void *bytes, target
              : mb_numbers_to_ints(array->header.dtype, array->header.big_endian, n, bytes, to.ints);
 }
 
+static target advance(target to, size_t n) {
+  return (target){.counts = to.counts != NULL ? to.counts + n : NULL,
+                  .ints = to.ints != NULL ? to.ints + n : NULL};
+}
+
 /* C order: elements that follow each other. */
 static mb_status read_items(mb_array *array, uint64_t first, uint64_t n, target to) {
   size_t item_size = array->header.item_size;
@@ -255,8 +260,7 @@ static mb_status read_items(mb_array *array, uint64_t first, uint64_t n, target 
       return fail_value(array, first + done + good, array->scratch + good * item_size,
                         to.counts != NULL);
     }
-    to.counts += to.counts != NULL ? part : 0;
-    to.ints += to.ints != NULL ? part : 0;
+    to = advance(to, part);
     done += part;
   }
   return MB_OK;
@@ -347,9 +351,7 @@ static mb_status read_strewn(mb_array *array, uint64_t first, size_t n, target t
     }
     uint64_t left = array->block_first + array->block_rows - row;
     size_t part = left < n - done ? (size_t)left : n - done;
-    target rest = {.counts = to.counts != NULL ? to.counts + done * (size_t)array->row_size : NULL,
-                   .ints = to.ints != NULL ? to.ints + done * (size_t)array->row_size : NULL};
-    MB_TRY(take_rows(array, row, part, rest));
+    MB_TRY(take_rows(array, row, part, advance(to, done * (size_t)array->row_size)));
     done += part;
   }
   return MB_OK;

@@ -31,24 +31,24 @@ static mb_status check(const mb_routed_view *view, const mb_import_serving *how,
                        const mb_input *input) {
   if (how->concurrency < 1 || how->concurrency > 1000000) {
     return MB_FAIL(MB_ERR_PARAM,
-                   "%s has requests that were recorded one by one: concurrency says how many are "
-                   "served at once; it is %" PRId64 ", and should be 1 to 1000000",
+                   "%s has requests that were recorded one by one: --concurrency says how many "
+                   "are served at once; it is %" PRId64 ", and should be 1 to 1000000",
                    input->path, how->concurrency);
   }
   if (how->tokens_per_step != 0 && how->tokens_per_step < how->concurrency) {
     return MB_FAIL(MB_ERR_PARAM,
                    "a step of %" PRId64 " tokens has no room for %" PRId64
-                   " requests that decode one each: tokens_per_step should be 0 or at least that",
+                   " requests that decode one each: --tokens-per-step should be at least that",
                    how->tokens_per_step, how->concurrency);
   }
   if (how->dp_ranks < 1 || how->dp_ranks > how->concurrency) {
     return MB_FAIL(MB_ERR_PARAM,
-                   "dp_ranks is %" PRId64 ", and should be 1 to %" PRId64 ", the concurrency",
+                   "--dp-ranks is %" PRId64 ", and should be 1 to %" PRId64 ", the concurrency",
                    how->dp_ranks, how->concurrency);
   }
   if (!(how->arrival_rate >= 0.0 && how->arrival_rate <= 1e9) || how->warm_up < -1) {
     return MB_FAIL(MB_ERR_PARAM,
-                   "arrival_rate is %g, and should be 0 or more; warm_up is %" PRId64
+                   "--arrival-rate is %g, and should be 0 or more; --warm-up is %" PRId64
                    ", and should be -1 or more",
                    how->arrival_rate, how->warm_up);
   }
@@ -96,7 +96,7 @@ static mb_status prepare(server *s) {
   size_t n_ranks = (size_t)s->how.dp_ranks;
 
   s->order = malloc(view->n_requests * sizeof *s->order);
-  s->active = malloc((size_t)s->how.concurrency * sizeof *s->active);
+  s->active = calloc((size_t)s->how.concurrency, sizeof *s->active);
   s->load = malloc(view->n_layers * n_ranks * view->n_experts * sizeof *s->load);
   s->tokens = malloc(n_ranks * sizeof *s->tokens);
   if (s->order == NULL || s->active == NULL || s->load == NULL || s->tokens == NULL) {
@@ -114,8 +114,7 @@ static mb_status prepare(server *s) {
 
 /* --- a step */
 
-/* Whether any has left. */
-static bool let_out(server *s) {
+static void let_out(server *s) {
   size_t n = 0;
 
   for (size_t i = 0; i < s->n_active; i++) {
@@ -123,9 +122,7 @@ static bool let_out(server *s) {
       s->active[n++] = s->active[i];
     }
   }
-  bool any = n < s->n_active;
   s->n_active = n;
-  return any;
 }
 
 static void let_in(server *s, double now) {
@@ -178,6 +175,9 @@ static void run_step(server *s) {
 static uint64_t mean_lifetime(const mb_routed_view *view, const mb_import_serving *how) {
   uint64_t sum = 0;
 
+  if (view->n_requests == 0) {
+    return 0;
+  }
   for (size_t i = 0; i < view->n_requests; i++) {
     uint64_t prompt = mb_routed_prompt(view, i);
     uint64_t at_once = how->tokens_per_step == 0 ? UINT64_MAX : (uint64_t)how->tokens_per_step;
@@ -192,15 +192,16 @@ static mb_status serve(server *s, mb_import *import, uint64_t warm_up, uint64_t 
   double now = 0.0;
 
   for (uint64_t t = 0;; t++) {
-    bool left = let_out(s);
-    if (s->n_in == s->view->n_requests && left) {
-      *n_steps = t;
-      return MB_OK;
-    }
-    if (s->n_active == 0 && s->arrivals != NULL) {
+    size_t n_before = s->n_active;
+    let_out(s);
+    if (s->n_active == 0 && s->arrivals != NULL && s->n_in < s->view->n_requests) {
       now = fmax(now, ceil(s->arrivals[s->n_in]));
     }
     let_in(s, now);
+    if (s->n_in == s->view->n_requests && s->n_active < n_before) {
+      *n_steps = t;
+      return MB_OK;
+    }
     run_step(s);
     if (t >= warm_up) {
       MB_TRY(mb_import_step(import, s->load, s->tokens));
@@ -220,7 +221,7 @@ static mb_status begin(const server *s, const mb_import_options *options, const 
   if (options->model == NULL) {
     mb_import_note(import,
                    "%zu experts: the highest that was chosen, and those below it, unless "
-                   "the recording says it; a model would say it",
+                   "the recording says it; --model would say it",
                    view->n_experts);
   }
   mb_import_facts facts = {
@@ -276,7 +277,7 @@ static mb_status run(server *s, const mb_import_options *options, const char *mo
     return MB_FAIL(MB_ERR_PARAM,
                    "%s: its %zu requests, %" PRId64 " at once, make %" PRIu64
                    " steps until they run out, and the warm-up is %" PRIu64
-                   ": no step is left; ask for a lower concurrency or a shorter warm-up",
+                   ": no step is left; ask for a lower --concurrency or a shorter --warm-up",
                    input->path, s->view->n_requests, s->how.concurrency, n_steps, warm_up);
   }
   tell(s, import, warm_up, n_steps);

@@ -10,8 +10,8 @@
  * without a request is none: time goes on to the next arrival.
  *
  * The first `warm_up` steps are left out: all requests begin together, so their ends come in waves
- * at first; -1: as many steps as a request runs on average. It ends when the first request leaves
- * after the last one came in, for then the load only falls. Both are noted.
+ * at first; -1: as many steps as a request runs on average. It ends when requests leave and too few
+ * are left to take their places, for then the load only falls. Both are noted.
  */
 #ifndef MB_WORKLOADS_SERVING_H
 #define MB_WORKLOADS_SERVING_H

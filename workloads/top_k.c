@@ -75,9 +75,9 @@ static void find_inclusion(size_t n, uint32_t top_k, const double *odds, double 
   }
 }
 
-/* Each expert's log odds move by what its inclusion's log odds lack. For equal inclusions the
-   exponent makes a round exact; for others an error shrinks some 1 / k times a round. Returns the
-   largest relative error there was. */
+/* Each expert's log odds move by what its inclusion's log odds lack; an error shrinks some k times
+   a round. Among a few experts that is too much: for equal inclusions the exponent makes a round
+   exact. Returns the largest relative error there was. */
 static double improve_odds(size_t n, const double *inclusion, double factor, const double *found,
                            double *odds) {
   double exponent = 1.0 - 1.0 / (double)n;
@@ -87,7 +87,7 @@ static double improve_odds(size_t n, const double *inclusion, double factor, con
     double wanted = inclusion[e] * factor;
     if (odds[e] > 0.0 && found[e] > 0.0 && found[e] < 1.0 && wanted < 1.0) {
       double lack = wanted * (1.0 - found[e]) / (found[e] * (1.0 - wanted));
-      odds[e] *= pow(lack, exponent);
+      odds[e] *= n < 16 ? pow(lack, exponent) : lack;
       error = fmax(error, fabs(found[e] / wanted - 1.0));
     }
   }
@@ -180,29 +180,32 @@ void mb_top_k_draw_exact(const mb_top_k *picks, gsl_rng *rng, uint32_t n_tokens,
 /* c with c[e] - c[e]^2 / sum c = pi[e] (1 - pi[e]) (Deville and Tille, 2005): independent counts of
    variance n c[e], made to sum to k n, have the exact variance. It has no solution where one expert
    has half of all variance; the rounds then end near. */
-void mb_top_k_set_fast(mb_top_k *picks, const double *share) {
+void mb_top_k_find_spread(size_t n_experts, const double *inclusion, double *spread) {
   enum { ROUNDS = 100 };
-  double *c = picks->spread;
   double sum = 0.0;
   double change = INFINITY;
 
-  set_inclusion(picks, share);
-  for (size_t e = 0; e < picks->n_experts; e++) {
-    c[e] = picks->inclusion[e] * (1.0 - picks->inclusion[e]);
-    sum += c[e];
+  for (size_t e = 0; e < n_experts; e++) {
+    spread[e] = inclusion[e] * (1.0 - inclusion[e]);
+    sum += spread[e];
   }
   for (int round = 0; round < ROUNDS && sum > 0.0 && change > 1e-6 * sum; round++) {
     double next_sum = 0.0;
     change = 0.0;
-    for (size_t e = 0; e < picks->n_experts; e++) {
-      double pi = picks->inclusion[e];
-      double next = fmin(pi, pi * (1.0 - pi) + c[e] * c[e] / sum);
-      change += fabs(next - c[e]);
-      c[e] = next;
+    for (size_t e = 0; e < n_experts; e++) {
+      double pi = inclusion[e];
+      double next = fmin(pi, pi * (1.0 - pi) + spread[e] * spread[e] / sum);
+      change += fabs(next - spread[e]);
+      spread[e] = next;
       next_sum += next;
     }
     sum = next_sum;
   }
+}
+
+void mb_top_k_set_fast(mb_top_k *picks, const double *share) {
+  set_inclusion(picks, share);
+  mb_top_k_find_spread(picks->n_experts, picks->inclusion, picks->spread);
 }
 
 /* A count of mean n pi and variance n c, below the mean: binomial, or Poisson at the limit. */

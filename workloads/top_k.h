@@ -70,6 +70,9 @@ void mb_top_k_draw_fast(const mb_top_k *picks, gsl_rng *rng, uint32_t n_tokens, 
 void mb_top_k_solve(size_t n_experts, uint32_t top_k, const double *inclusion, double *odds,
                     double *scratch);
 
+/** What mb_top_k_draw_fast() needs beside them. @param spread [E] written. */
+void mb_top_k_find_spread(size_t n_experts, const double *inclusion, double *spread);
+
 /* --- the parameter `sampling` */
 
 /** auto: token by token up to this many tokens, fast above. */

@@ -18,12 +18,16 @@ struct mb_py_items {
   size_t n, capacity;
 };
 
-/* A container or tensor, in the chain of all. */
+/* A container, or the beginning of a tensor, in the chain of all. */
 typedef struct object {
   struct object *next;
-  mb_py_items items;
-  mb_tensor tensor;
+  mb_py_items items; /* empty, of a tensor */
 } object;
+
+typedef struct tensor_object {
+  object object;
+  mb_tensor tensor;
+} tensor_object;
 
 struct mb_pickle {
   mb_py root;
@@ -111,6 +115,11 @@ const char *mb_py_kind_name(mb_py_kind kind) {
 
 /* --- memory */
 
+static mb_status fail_memory(const machine *m) {
+  return MB_FAIL(MB_ERR_MEMORY, "%s: byte %zu: the pickle takes more than %zu MiB", m->what,
+                 m->opcode_at, memory_max >> 20);
+}
+
 /* Room for `need` items of an array. */
 static mb_status grow(machine *m, void **array, size_t *capacity, size_t need, size_t size) {
   if (need <= *capacity) {
@@ -119,8 +128,7 @@ static mb_status grow(machine *m, void **array, size_t *capacity, size_t need, s
   size_t more = *capacity < 4 ? 4 : 2 * *capacity;
   more = more < need ? need : more;
   if (more > (memory_max - m->memory) / size) {
-    return MB_FAIL(MB_ERR_MEMORY, "%s: byte %zu: the pickle takes more than %zu MiB", m->what,
-                   m->opcode_at, memory_max >> 20);
+    return fail_memory(m);
   }
   void *grown = realloc(*array, more * size);
   if (grown == NULL) {
@@ -132,16 +140,16 @@ static mb_status grow(machine *m, void **array, size_t *capacity, size_t need, s
   return MB_OK;
 }
 
-static mb_status add_object(machine *m, object **made) {
-  if (sizeof(object) > memory_max - m->memory) {
-    return MB_FAIL(MB_ERR_MEMORY, "%s: byte %zu: the pickle takes more than %zu MiB", m->what,
-                   m->opcode_at, memory_max >> 20);
+/* One of that many bytes, zeros behind the chain's link. */
+static mb_status add_object(machine *m, size_t size, object **made) {
+  if (size > memory_max - m->memory) {
+    return fail_memory(m);
   }
-  object *o = calloc(1, sizeof *o);
+  object *o = calloc(1, size);
   if (o == NULL) {
     return MB_FAIL(MB_ERR_MEMORY, "%s: no memory for what the pickle holds", m->what);
   }
-  m->memory += sizeof *o;
+  m->memory += size;
   o->next = m->objects;
   m->objects = o;
   *made = o;
@@ -276,7 +284,7 @@ static mb_status append(machine *m, mb_py_items *items, const mb_py *values, siz
 static mb_status push_container(machine *m, mb_py_kind kind, const mb_py *values, size_t n) {
   object *o = NULL;
 
-  MB_TRY(add_object(m, &o));
+  MB_TRY(add_object(m, sizeof *o, &o));
   MB_TRY(append(m, &o->items, values, n));
   return push(m, (mb_py){.kind = kind, .as.items = &o->items});
 }
@@ -330,6 +338,15 @@ bool mb_py_find(mb_py dict, const char *key, mb_py *value) {
 
 /* --- tensors */
 
+static mb_status push_tensor(machine *m, mb_py_kind kind, const mb_tensor *tensor) {
+  object *o = NULL;
+
+  MB_TRY(add_object(m, sizeof(tensor_object), &o));
+  tensor_object *made = (tensor_object *)o;
+  made->tensor = *tensor;
+  return push(m, (mb_py){.kind = kind, .as.tensor = &made->tensor});
+}
+
 static mb_status fail_tensor(const machine *m, const char *why) {
   return MB_FAIL(MB_ERR_FORMAT, "%s: byte %zu: a tensor %s: damaged", m->what, m->opcode_at, why);
 }
@@ -341,7 +358,7 @@ static bool is_size(mb_py value) {
 /* Whether all elements lie within the storage. An expanded tensor, whose elements lie on top of
  * each other, may be endless for a few bytes: only a small one is let through. */
 static bool tensor_fits(const mb_tensor *tensor) {
-  const uint64_t overlapping_max = (uint64_t)1 << 20;
+  const uint64_t overlapping_max = (uint64_t)1 << 16;
   uint64_t last = tensor->offset;
   uint64_t n = 1;
 
@@ -382,7 +399,6 @@ static mb_status fill_dims(machine *m, mb_py dims, mb_py strides, mb_tensor *ten
 /* Arguments: storage, offset, size, strides, requires_grad, hooks, [dtype,] [metadata]. */
 static mb_status rebuild_tensor(machine *m, bool has_dtype, mb_py arguments) {
   size_t n = mb_py_count(arguments);
-  object *o = NULL;
 
   if (n < (has_dtype ? 7U : 6U) || n > 8 || mb_py_item(arguments, 0).kind != MB_PY_STORAGE ||
       !is_size(mb_py_item(arguments, 1))) {
@@ -402,15 +418,12 @@ static mb_status rebuild_tensor(machine *m, bool has_dtype, mb_py arguments) {
   if (!tensor_fits(&tensor)) {
     return fail_tensor(m, "has elements that are not in its storage");
   }
-  MB_TRY(add_object(m, &o));
-  o->tensor = tensor;
-  return push(m, (mb_py){.kind = MB_PY_TENSOR, .as.tensor = &o->tensor});
+  return push_tensor(m, MB_PY_TENSOR, &tensor);
 }
 
 /* ("storage", its class, its name, the device, how many numbers). */
 static mb_status op_binpersid(machine *m) {
   mb_py id;
-  object *o = NULL;
 
   MB_TRY(pop(m, &id));
   if (id.kind != MB_PY_TUPLE || mb_py_count(id) != 5 ||
@@ -424,12 +437,11 @@ static mb_status op_binpersid(machine *m) {
     return MB_FAIL(MB_ERR_FORMAT, "%s: byte %zu: has a %s.%s where a torch storage should be",
                    m->what, m->opcode_at, type->module, type->name);
   }
-  MB_TRY(add_object(m, &o));
-  o->tensor = (mb_tensor){.key = mb_py_item(id, 2).as.text,
-                          .key_size = mb_py_item(id, 2).size,
-                          .dtype = type->dtype,
-                          .n_stored = (uint64_t)mb_py_item(id, 4).as.integer};
-  return push(m, (mb_py){.kind = MB_PY_STORAGE, .as.tensor = &o->tensor});
+  const mb_tensor storage = {.key = mb_py_item(id, 2).as.text,
+                             .key_size = mb_py_item(id, 2).size,
+                             .dtype = type->dtype,
+                             .n_stored = (uint64_t)mb_py_item(id, 4).as.integer};
+  return push_tensor(m, MB_PY_STORAGE, &storage);
 }
 
 /* --- what a pickle asks to be found, and to be called */

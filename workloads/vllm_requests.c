@@ -23,7 +23,7 @@ typedef struct reader {
   bool *is_dense;         /* [n_layers] without experts */
   size_t n_dense;
   int64_t *rows; /* [ROWS,n_layers,top_k] */
-  bool is_first;
+  size_t index; /* of the input */
 } reader;
 
 static mb_status check_shape(reader *r, const mb_array_info *info) {
@@ -40,7 +40,7 @@ static mb_status check_shape(reader *r, const mb_array_info *info) {
                    info->name, info->dims[1], info->dims[2], MB_ROUTED_LAYERS_MAX,
                    MB_ROUTED_TOP_K_MAX);
   }
-  if (!r->is_first && (info->dims[1] != r->n_layers || info->dims[2] != r->top_k)) {
+  if (r->index > 0 && (info->dims[1] != r->n_layers || info->dims[2] != r->top_k)) {
     return MB_FAIL(MB_ERR_SHAPE,
                    "%s: has %" PRIu64 " layers and %" PRIu64
                    " experts a token, and should have %zu and %zu, as the requests before",
@@ -172,13 +172,13 @@ static mb_status read_array(reader *r, mb_npz *npz, mb_array *array) {
 
   MB_TRY(check_shape(r, info));
   MB_TRY(read_prompt(npz, info, &n_prompt));
-  if (r->is_first) {
+  if (r->index == 0) {
     MB_TRY(prepare(r, info));
     MB_TRY(read_rows(r, array, true, 0));
   }
   MB_TRY(mb_routed_request(r->routed, r->input->path, &request));
   mb_routed_set_prompt(r->routed, request, (size_t)n_prompt);
-  if (mb_routed_n_tokens(r->routed, request, 0) > 0) {
+  if (request != r->index) {
     return MB_FAIL(MB_ERR_PARAM, "%s: is given twice", r->input->path);
   }
   return read_rows(r, array, false, request);
@@ -218,7 +218,7 @@ static mb_status read_all(reader *r, size_t n_inputs, const mb_input *inputs,
 
   for (size_t i = 0; i < n_inputs; i++) {
     r->input = &inputs[i];
-    r->is_first = i == 0;
+    r->index = i;
     MB_TRY(read_request(r));
   }
   MB_TRY(mb_routed_complete(r->routed, inputs[0].path, &view));

@@ -4,9 +4,9 @@
     make_trace.py train  --work DIR --steps 3000
     make_trace.py record --work DIR -o TRACE.h5
 
-The model is transformers' own implementation of DeepSeek-V3: latent attention, 8 layers of 64 experts
-in 8 groups of which a token may use 4, top 6, one shared expert, and the balance kept as DeepSeek-V3
-keeps it, by a bias on the choice that moves after each step, without a loss of its own.
+The model is transformers' own implementation of DeepSeek-V3: latent attention, 8 layers of 64
+experts in 8 groups of which a token may use 4, top 6, one shared expert, and the balance kept as
+DeepSeek-V3 keeps it, by a bias on the choice that moves after each step, without a loss of its own.
 """
 
 import argparse
@@ -35,12 +35,30 @@ BIAS_SPEED = 1e-3  # gamma of DeepSeek-V3's report, section 2.1.2
 CHECKPOINT_STEPS = 100
 
 CONFIG = dict(
-    vocab_size=VOCABULARY, hidden_size=128, intermediate_size=384, moe_intermediate_size=64,
-    num_hidden_layers=9, first_k_dense_replace=1, num_attention_heads=4, num_key_value_heads=4,
-    q_lora_rank=64, kv_lora_rank=48, qk_rope_head_dim=16, qk_nope_head_dim=24, v_head_dim=24,
-    n_routed_experts=64, n_shared_experts=1, num_experts_per_tok=6, n_group=8, topk_group=4,
-    max_position_embeddings=512, tie_word_embeddings=True, initializer_range=0.06,
-    num_mtp_layers=0, bos_token_id=END, eos_token_id=END,
+    vocab_size=VOCABULARY,
+    hidden_size=128,
+    intermediate_size=384,
+    moe_intermediate_size=64,
+    num_hidden_layers=9,
+    first_k_dense_replace=1,
+    num_attention_heads=4,
+    num_key_value_heads=4,
+    q_lora_rank=64,
+    kv_lora_rank=48,
+    qk_rope_head_dim=16,
+    qk_nope_head_dim=24,
+    v_head_dim=24,
+    n_routed_experts=64,
+    n_shared_experts=1,
+    num_experts_per_tok=6,
+    n_group=8,
+    topk_group=4,
+    max_position_embeddings=512,
+    tie_word_embeddings=True,
+    initializer_range=0.06,
+    num_mtp_layers=0,
+    bos_token_id=END,
+    eos_token_id=END,
 )
 
 
@@ -65,8 +83,11 @@ def make_tokenizer(work, trained):
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(vocab_size=VOCABULARY, special_tokens=["<end>"],
-                                  initial_alphabet=pre_tokenizers.ByteLevel.alphabet())
+    trainer = trainers.BpeTrainer(
+        vocab_size=VOCABULARY,
+        special_tokens=["<end>"],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+    )
     tokenizer.train_from_iterator((d for v in trained.values() for d in v[:40]), trainer)
     tokenizer.save(str(path))
     return tokenizer
@@ -91,9 +112,15 @@ def load_tokens(work):
                 arrays[f"{name}/{kind}/ends"] = np.cumsum([len(t) for t in tokens])
         np.savez(path, **arrays)
     with np.load(path) as file:
-        return tuple({kind.name: np.split(file[f"{name}/{kind.name}"],
-                                          file[f"{name}/{kind.name}/ends"][:-1])
-                      for kind in texts.KINDS} for name in ("trained", "held"))
+        return tuple(
+            {
+                kind.name: np.split(
+                    file[f"{name}/{kind.name}"], file[f"{name}/{kind.name}/ends"][:-1]
+                )
+                for kind in texts.KINDS
+            }
+            for name in ("trained", "held")
+        )
 
 
 def stream_of(documents):
@@ -109,7 +136,7 @@ def batches(streams, rng):
         rows = []
         for name in rng.choices(names, k=BATCH):
             start = rng.randrange(len(streams[name]) - SEQUENCE - 1)
-            rows.append(streams[name][start:start + SEQUENCE + 1])
+            rows.append(streams[name][start : start + SEQUENCE + 1])
         yield torch.from_numpy(np.stack(rows))
 
 
@@ -159,7 +186,7 @@ def held_out_loss(model, streams):
     model.eval()
     losses = {}
     for name, stream in sorted(streams.items()):
-        rows = [stream[i * 4096:i * 4096 + SEQUENCE + 1] for i in range(4)]
+        rows = [stream[i * 4096 : i * 4096 + SEQUENCE + 1] for i in range(4)]
         losses[name] = float(loss_of(model, torch.from_numpy(np.stack(rows))))
     model.train()
     return losses
@@ -167,8 +194,13 @@ def held_out_loss(model, streams):
 
 def save_checkpoint(work, model, optimizer, rng, step, seconds):
     """Written aside and renamed, so that a run may be cut off at any time."""
-    state = {"model": model.state_dict(), "optimizer": optimizer.state_dict(),
-             "rng": rng.getstate(), "step": step, "seconds": seconds}
+    state = {
+        "model": model.state_dict(),
+        "optimizer": optimizer.state_dict(),
+        "rng": rng.getstate(),
+        "step": step,
+        "seconds": seconds,
+    }
     torch.save(state, work / "checkpoint.new")
     (work / "checkpoint.new").rename(work / "checkpoint.pt")
 
@@ -200,16 +232,20 @@ def train(work, steps, threads):
         mean = loss.item() if math.isnan(mean) else 0.98 * mean + 0.02 * loss.item()
         seconds = before + time.monotonic() - start
         if (step + 1) % 20 == 0:
-            print(f"step {step + 1}  {seconds:.0f} s  {(step + 1) * BATCH * SEQUENCE} tokens  "
-                  f"loss {mean:.3f}  max/mean {max(balance.max_over_mean()):.2f}", flush=True)
+            print(
+                f"step {step + 1}  {seconds:.0f} s  {(step + 1) * BATCH * SEQUENCE} tokens  "
+                f"loss {mean:.3f}  max/mean {max(balance.max_over_mean()):.2f}",
+                flush=True,
+            )
         if (step + 1) % CHECKPOINT_STEPS == 0 or step + 1 == steps:
             save_checkpoint(work, model, optimizer, rng, step + 1, seconds)
             if (step + 1) % (2 * CHECKPOINT_STEPS) == 0:
                 losses = held_out_loss(model, held_streams)
-                print("held out: " + json.dumps({k: round(v, 3) for k, v in losses.items()}), flush=True)
+                print(
+                    "held out: " + json.dumps({k: round(v, 3) for k, v in losses.items()}),
+                    flush=True,
+                )
 
-
-# ------------------------------------------------------------------------------ recording
 
 STREAMS = 64
 STEPS = 2400
@@ -230,14 +266,14 @@ MIXTURES = (
 
 def mixture_at(share):
     """name of kind -> its part of the requests, at that share of the run"""
-    for (start, before), (end, after) in zip(MIXTURES, MIXTURES[1:]):
-        if share <= end:
-            break
-    weight = min(1.0, max(0.0, (share - start) / (end - start)))
-    mixed = {}
-    for kind in sorted(k.name for k in texts.KINDS):
-        mixed[kind] = ((1 - weight) * before.get(kind, 0) / sum(before.values())
-                       + weight * after.get(kind, 0) / sum(after.values()))
+    after = next((n for n, (at, _) in enumerate(MIXTURES) if share <= at), len(MIXTURES) - 1)
+    before = max(0, after - 1)
+    (start, old), (end, new) = MIXTURES[before], MIXTURES[after]
+    weight = min(1.0, (share - start) / (end - start)) if end > start else 1.0
+    mixed = {kind.name: 0.0 for kind in texts.KINDS}
+    for parts, part in ((old, 1 - weight), (new, weight)):
+        for kind, n in parts.items():
+            mixed[kind] += part * n / sum(parts.values())
     return mixed
 
 
@@ -254,7 +290,7 @@ class Requests:
         kind = self.rng.choices(list(mixture), weights=list(mixture.values()))[0]
         stream, length = self.streams[kind], self.rng.randint(*ANSWER)
         start = self.rng.randrange(len(stream) - PROMPT - length)
-        passage = stream[start:start + PROMPT + length].tolist()
+        passage = stream[start : start + PROMPT + length].tolist()
         self.given[kind] += 1
         return record.Request(passage[:PROMPT], passage[PROMPT:], length)
 
@@ -269,16 +305,16 @@ def load_trained(work):
 def source_text(work, steps):
     versions = ", ".join(texts.fetch(work / "texts"))
     licences = "; ".join(f"{kind.name} {kind.licence}" for kind in texts.KINDS)
+    c, layers = CONFIG, CONFIG["num_hidden_layers"] - CONFIG["first_k_dense_replace"]
     return (
-        "A small model of our own, real routing: transformers' DeepSeek-V3 with "
-        f"{CONFIG['num_hidden_layers'] - CONFIG['first_k_dense_replace']} MoE layers of "
-        f"{CONFIG['n_routed_experts']} experts in {CONFIG['n_group']} groups of which a token may use "
-        f"{CONFIG['topk_group']}, hidden size {CONFIG['hidden_size']}, trained by "
-        f"workloads/record/make_trace.py on a CPU ({steps} steps, {steps * BATCH * SEQUENCE} tokens) "
-        f"on texts of {len(texts.KINDS)} kinds out of Debian packages. Recorded decoding "
-        f"{STREAMS} requests at once, finished ones replaced; each replays a passage held out of the "
-        f"training ({ANSWER[0]}-{ANSWER[1]} tokens after a prompt of {PROMPT}); the mixture of kinds "
-        "drifts from English reading to programming, to manuals of many languages, to all at once. "
+        f"A small model of our own, real routing: transformers' DeepSeek-V3 with {layers} MoE layers"
+        f" of {c['n_routed_experts']} experts in {c['n_group']} groups of which a token may use "
+        f"{c['topk_group']}, hidden size {c['hidden_size']}, trained by workloads/record/"
+        f"make_trace.py on a CPU ({steps} steps, {steps * BATCH * SEQUENCE} tokens) on texts of "
+        f"{len(texts.KINDS)} kinds out of Debian packages. Recorded decoding {STREAMS} requests at "
+        "once, finished ones replaced; each replays a passage held out of the training "
+        f"({ANSWER[0]}-{ANSWER[1]} tokens after a prompt of {PROMPT}); the mixture of kinds drifts "
+        "from English reading to programming, to manuals of many languages, to all at once. "
         f"Packages: {versions}. Their licences: {licences}. The trace holds counts alone, no text: "
         "same licence as the project."
     )
@@ -288,22 +324,32 @@ def record_trace(work, output, threads):
     torch.set_num_threads(threads)
     model, steps = load_trained(work)
     requests = Requests(load_tokens(work)[1], SEED)
-    with record.Recorder(model) as recorder, TraceWriter(
-            output, model="DeepSeek-V3 mini", layer_ids=recorder.layer_ids,
-            n_experts=recorder.n_experts, top_k=CONFIG["num_experts_per_tok"],
-            num_groups=recorder.num_groups, phase="decode", source=source_text(work, steps),
-            created_by=f"moebal make_trace.py, {record.created_by()}") as trace:
-        passes = record.record_decode(model, recorder, requests, STREAMS,
-                                      record.chooser("replay", 1, SEED))
+    with (
+        record.Recorder(model) as recorder,
+        TraceWriter(
+            output,
+            model="DeepSeek-V3 mini",
+            layer_ids=recorder.layer_ids,
+            n_experts=recorder.n_experts,
+            top_k=CONFIG["num_experts_per_tok"],
+            num_groups=recorder.num_groups,
+            phase="decode",
+            source=source_text(work, steps),
+            created_by=f"moebal make_trace.py, {record.created_by()}",
+        ) as trace,
+    ):
+        passes = record.record_decode(
+            model, recorder, requests, STREAMS, record.chooser("replay", 1, SEED)
+        )
         for topk, phase in passes:
             trace.add_step(topk, phase)
             if trace.n_steps == STEPS:
                 break
-    print(f"{output}: {trace.n_steps} steps, {output.stat().st_size} bytes; requests: "
-          + ", ".join(f"{k} {n}" for k, n in requests.given.items()))
+    print(
+        f"{output}: {trace.n_steps} steps, {output.stat().st_size} bytes; requests: "
+        + ", ".join(f"{k} {n}" for k, n in requests.given.items())
+    )
 
-
-# ------------------------------------------------------------------------------ what it learnt
 
 def kind_loads(model, held, sequences=48):
     """name of kind -> load uint32 [L,E] of passages held out"""
@@ -312,7 +358,7 @@ def kind_loads(model, held, sequences=48):
         for kind, documents in held.items():
             stream = stream_of(documents)
             count = min(sequences, len(stream) // SEQUENCE)
-            rows = torch.from_numpy(stream[:count * SEQUENCE].reshape(count, SEQUENCE))
+            rows = torch.from_numpy(stream[: count * SEQUENCE].reshape(count, SEQUENCE))
             for part in rows.split(8):
                 model(part, use_cache=False)
             loads[kind] = count_experts(recorder.take(), recorder.n_experts)
@@ -329,17 +375,19 @@ def spread(values):
 
 
 def top_share(load, part):
-    hottest = np.sort(load)[::-1][:max(1, round(part * len(load)))]
+    hottest = np.sort(load)[::-1][: max(1, round(part * len(load)))]
     return float(hottest.sum() / load.sum())
 
 
 def skew_row(name, load):
     shares = [np.log(np.maximum(row, 0.5) / row.sum()) for row in load]
-    return (f"| {name} | {spread([row.max() / row.mean() for row in load])} | "
-            f"{spread([gini(row) for row in load])} | "
-            f"{np.mean([top_share(row, 0.1) for row in load]):.0%} | "
-            f"{np.mean([top_share(row, 0.2) for row in load]):.0%} | "
-            f"{np.mean([s.std() for s in shares]):.2f} |")
+    return (
+        f"| {name} | {spread([row.max() / row.mean() for row in load])} | "
+        f"{spread([gini(row) for row in load])} | "
+        f"{np.mean([top_share(row, 0.1) for row in load]):.0%} | "
+        f"{np.mean([top_share(row, 0.2) for row in load]):.0%} | "
+        f"{np.mean([s.std() for s in shares]):.2f} |"
+    )
 
 
 def likeness(one, other):
@@ -356,10 +404,14 @@ def show(work, path, threads):
     losses = held_out_loss(model, {k: stream_of(v) for k, v in held.items()})
     model.eval()
     loads = kind_loads(model, held)
-    print(f"{steps} steps; loss of held-out passages, nats a token: "
-          + ", ".join(f"{k} {v:.2f}" for k, v in losses.items()))
-    print("\n| data | max/mean min/med/max | Gini min/med/max | top-10% experts' share | "
-          "top-20% share | sd of ln(share) |\n|---|---|---|---|---|---|")
+    print(
+        f"{steps} steps; loss of held-out passages, nats a token: "
+        + ", ".join(f"{k} {v:.2f}" for k, v in losses.items())
+    )
+    print(
+        "\n| data | max/mean min/med/max | Gini min/med/max | top-10% experts' share | "
+        "top-20% share | sd of ln(share) |\n|---|---|---|---|---|---|"
+    )
     for kind, load in loads.items():
         print(skew_row(kind, load))
     tokens = max(load.sum() for load in loads.values())
@@ -370,7 +422,7 @@ def show(work, path, threads):
     print("\n| pair | r (layers) | TV |\n|---|---|---|")
     names = sorted(loads)
     for n, one in enumerate(names):
-        for other in names[n + 1:]:
+        for other in names[n + 1 :]:
             r, least, most, tv = likeness(loads[one], loads[other])
             print(f"| {one} vs {other} | {r:.2f} ({least:.2f} to {most:.2f}) | {tv:.2f} |")
     if path:
@@ -379,6 +431,7 @@ def show(work, path, threads):
 
 def record_file(path):
     import h5py
+
     return h5py.File(path)
 
 
@@ -386,33 +439,47 @@ def show_drift(path, window=64):
     with record_file(path) as file:
         load = file["load"][:].astype(np.float64)
     count = len(load) // window
-    windows = load[:count * window].reshape(count, window, *load.shape[1:]).sum(axis=1)
-    print(f"\n| data, window | lag | r | TV |\n|---|---|---|---|")
-    for name, series, lags in (("per step", load, (1, 64)),
-                               (f"{window}-step windows", windows, (1, 4, 8, 16))):
+    windows = load[: count * window].reshape(count, window, *load.shape[1:]).sum(axis=1)
+    print("\n| data, window | lag | r | TV |\n|---|---|---|---|")
+    for name, series, lags in (
+        ("per step", load, (1, 64)),
+        (f"{window}-step windows", windows, (1, 4, 8, 16)),
+    ):
         for lag in lags:
             # Between single steps a sample is enough.
             pairs = range(0, len(series) - lag, 1 if series is windows else 16)
             both = [likeness(series[t], series[t + lag]) for t in pairs]
-            print(f"| {name} | {lag} | {np.mean([b[0] for b in both]):.3f} | "
-                  f"{np.mean([b[3] for b in both]):.3f} |")
+            print(
+                f"| {name} | {lag} | {np.mean([b[0] for b in both]):.3f} | "
+                f"{np.mean([b[3] for b in both]):.3f} |"
+            )
 
 
 def main():
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     commands = parser.add_subparsers(dest="command", required=True)
-    for name, text in (("train", "fetch the texts and train, or go on from DIR's checkpoint"),
-                       ("record", "record the trained model decoding"),
-                       ("show", "how the routers specialised: skew, likeness of kinds, drift")):
+    for name, text in (
+        ("train", "fetch the texts and train, or go on from DIR's checkpoint"),
+        ("record", "record the trained model decoding"),
+        ("show", "how the routers specialised: skew, likeness of kinds, drift"),
+    ):
         command = commands.add_parser(name, help=text)
-        command.add_argument("--work", type=pathlib.Path, required=True, metavar="DIR",
-                             help="texts, tokens and checkpoint are kept there")
+        command.add_argument(
+            "--work",
+            type=pathlib.Path,
+            required=True,
+            metavar="DIR",
+            help="texts, tokens and checkpoint are kept there",
+        )
         command.add_argument("--threads", type=int, default=1)
         if name == "train":
             command.add_argument("--steps", type=int, default=3000)
         elif name == "record":
-            command.add_argument("-o", "--output", type=pathlib.Path, required=True, metavar="TRACE.h5")
+            command.add_argument(
+                "-o", "--output", type=pathlib.Path, required=True, metavar="TRACE.h5"
+            )
         else:
             command.add_argument("--trace", type=pathlib.Path, help="and the drift of this trace")
     arguments = parser.parse_args()

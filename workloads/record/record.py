@@ -1,14 +1,14 @@
 #!/usr/bin/env python3
 """Records the routing of a transformers Mixture-of-Experts model as a moebal trace.
 
-    record.py MODEL -o TRACE.h5 --text FILE...          a model and its tokenizer, as from_pretrained
-    record.py --random-weights CONFIG.json -o TRACE.h5 ...     that architecture, without a download
+    record.py MODEL -o TRACE.h5 --text FILE...     a model and its tokenizer, for from_pretrained
+    record.py --random-weights CONFIG.json -o TRACE.h5 ...   that architecture, without a download
 
-Prompts are files of text (each a prompt), JSON lines, or token ids (a prompt a line). --phase decode
-decodes --streams of them at once, a finished one's place taken by the next (continuous batching), a
-step of the trace being one forward pass; the prefills between are recorded with --phase mixed, and
-alone with --phase prefill. --decode replay lets each prompt's own text be the answer (it is cut in
-two after --prompt-tokens), greedy and sample let the model speak.
+Prompts are files of text (each a prompt), JSON lines, or token ids (a prompt a line). --phase
+decode decodes --streams of them at once, a finished one's place taken by the next (continuous
+batching), a step of the trace being one forward pass; the prefills between are recorded with
+--phase mixed, and alone with --phase prefill. --decode replay lets each prompt's own text be the
+answer (it is cut in two after --prompt-tokens), greedy and sample let the model speak.
 """
 
 import argparse
@@ -41,17 +41,23 @@ class Recorder:
         config = model.config.get_text_config()
         modules = [(name, module) for name, module in model.named_modules() if is_experts(module)]
         if not modules:
-            raise TraceError(f"no experts were found in {type(model).__name__}: is it a Mixture-of-"
-                             "Experts model, and transformers 5 or later?")
+            raise TraceError(
+                f"no experts were found in {type(model).__name__}: is it a Mixture-of-"
+                "Experts model, and transformers 5 or later?"
+            )
         self.modules = modules
         self.layer_ids = [layer_id(name) for name, _ in modules]
         if sorted(set(self.layer_ids)) != self.layer_ids:
-            raise TraceError(f"{type(model).__name__} has the layers {self.layer_ids}: an encoder "
-                             "beside a decoder can't be told apart in a trace")
+            raise TraceError(
+                f"{type(model).__name__} has the layers {self.layer_ids}: an encoder "
+                "beside a decoder can't be told apart in a trace"
+            )
         sizes = {int(module.num_experts) for _, module in modules}
         if len(sizes) != 1:
-            raise TraceError(f"{type(model).__name__} has layers of {sorted(sizes)} experts; a trace "
-                             "has one number for all")
+            raise TraceError(
+                f"{type(model).__name__} has layers of {sorted(sizes)} experts; a trace "
+                "has one number for all"
+            )
         self.n_experts = sizes.pop()
         self.num_groups = int(getattr(config, "n_group", None) or 1)
         self.top_k = None  # known with the first forward pass
@@ -61,8 +67,10 @@ class Recorder:
         self.handles = [
             model.register_forward_pre_hook(self._begin, with_kwargs=True),
             model.register_forward_hook(self._end),
-            *(module.register_forward_pre_hook(self._hook(n), with_kwargs=True)
-              for n, (_, module) in enumerate(self.modules)),
+            *(
+                module.register_forward_pre_hook(self._hook(n), with_kwargs=True)
+                for n, (_, module) in enumerate(self.modules)
+            ),
         ]
         return self
 
@@ -81,19 +89,26 @@ class Recorder:
         if mask is not None and mask.dim() != 2:
             raise TraceError("an attention_mask is needed that has a 0 or 1 for each token")
         # With a cache the mask also covers the tokens in it; this pass's own come last.
-        self.mask = None if mask is None else mask[:, -self.shape[1]:].bool().flatten()
+        self.mask = None if mask is None else mask[:, -self.shape[1] :].bool().flatten()
         self.decided = [None] * len(self.modules)
 
     def _hook(self, n):
         name, _ = self.modules[n]
 
         def decide(module, arguments, named):
-            topk = [v for v in (*arguments, *named.values())
-                    if isinstance(v, torch.Tensor) and not v.is_floating_point()
-                    and v.dtype != torch.bool and v.dim() >= 2]
+            topk = [
+                v
+                for v in (*arguments, *named.values())
+                if isinstance(v, torch.Tensor)
+                and not v.is_floating_point()
+                and v.dtype != torch.bool
+                and v.dim() >= 2
+            ]
             if len(topk) != 1:
-                raise TraceError(f"{type(module).__name__} ({name}) isn't called with the experts' "
-                                 "numbers; this model can't be recorded")
+                raise TraceError(
+                    f"{type(module).__name__} ({name}) isn't called with the experts' "
+                    "numbers; this model can't be recorded"
+                )
             self.decided[n] = topk[0].reshape(-1, topk[0].shape[-1]).detach()
 
         return decide
@@ -103,11 +118,14 @@ class Recorder:
         for (name, module), topk in zip(self.modules, self.decided):
             found = None if topk is None else len(topk)
             if found != tokens:
-                raise TraceError(f"{type(module).__name__} ({name}) decided for {found} tokens of "
-                                 f"{tokens}")
+                raise TraceError(
+                    f"{type(module).__name__} ({name}) decided for {found} tokens of {tokens}"
+                )
         widths = {topk.shape[1] for topk in self.decided}
         if len(widths) != 1 or (self.top_k or min(widths)) not in widths:
-            raise TraceError(f"tokens go to {sorted(widths)} experts; a trace has one number for all")
+            raise TraceError(
+                f"tokens go to {sorted(widths)} experts; a trace has one number for all"
+            )
         self.top_k = widths.pop()
         topk = torch.stack([t.to(self.decided[0].device) for t in self.decided], dim=1)
         self.kept.append((topk if self.mask is None else topk[self.mask.to(topk.device)]).cpu())
@@ -121,8 +139,9 @@ class Recorder:
 
 def is_experts(module):
     """transformers 5 holds a layer's experts in one module, whose class is called ...Experts."""
-    return (type(module).__name__.endswith("Experts")
-            and isinstance(getattr(module, "num_experts", None), int))
+    return type(module).__name__.endswith("Experts") and isinstance(
+        getattr(module, "num_experts", None), int
+    )
 
 
 def layer_id(name):
@@ -137,7 +156,7 @@ def layer_id(name):
 class Request:
     prompt: list
     answer: list | None  # the tokens to replay, or None where the model chooses
-    length: int          # tokens to decode at most
+    length: int  # tokens to decode at most
     given: int = 0
 
 
@@ -150,8 +169,10 @@ class Batch:
     def __init__(self, model, choose):
         kinds = set(getattr(model.config.get_text_config(), "layer_types", None) or [])
         if other := kinds - {"full_attention", "sliding_attention"}:
-            raise TraceError(f"{type(model).__name__} has layers of {', '.join(sorted(other))}, whose "
-                             "state can't be joined and cut; only --phase prefill works")
+            raise TraceError(
+                f"{type(model).__name__} has layers of {', '.join(sorted(other))}, whose "
+                "state can't be joined and cut; only --phase prefill works"
+            )
         self.model, self.choose, self.ends = model, choose, end_tokens(model)
         self.requests, self.cache, self.mask, self.next = [], None, None, None
         # What is `cache` today was `past_key_values` before.
@@ -160,9 +181,13 @@ class Batch:
 
     def _logits(self, ids, mask, cache):
         """Of the last token of each row."""
-        return self.model(input_ids=ids, attention_mask=mask, use_cache=True,
-                          position_ids=positions(mask)[:, -ids.shape[1]:],
-                          **{self.cache_name: cache}).logits[:, -1]
+        return self.model(
+            input_ids=ids,
+            attention_mask=mask,
+            use_cache=True,
+            position_ids=positions(mask)[:, -ids.shape[1] :],
+            **{self.cache_name: cache},
+        ).logits[:, -1]
 
     @torch.no_grad()
     def join(self, requests):
@@ -173,7 +198,7 @@ class Batch:
         if self.requests:
             width = max(self.mask.shape[1], mask.shape[1])
             self.mask = torch.cat([pad_left(self.mask, width, 1), pad_left(mask, width, 1)])
-            for old, new in zip(self.cache.layers, cache.layers):
+            for old, new in zip(self.cache.layers, cache.layers, strict=True):
                 for part in ("keys", "values"):
                     both = [pad_left(getattr(c, part), width, 2) for c in (old, new)]
                     setattr(old, part, torch.cat(both))
@@ -257,7 +282,7 @@ def chooser(decode, temperature, seed):
 
 @torch.no_grad()
 def record_prefill(model, recorder, requests, streams):
-    """Yields (decisions, phase) of batches of up to `streams` prompts; as record_decode otherwise."""
+    """Yields (decisions, phase) of batches of up to `streams` prompts, as record_decode does."""
     step = 0
     while batch := [r for r in (requests(step) for _ in range(streams)) if r]:
         ids, mask = prompts_of(batch, model.device)
@@ -306,7 +331,8 @@ def random_model(path):
     except (OSError, ValueError, KeyError) as error:
         raise TraceError(f"{path}: should be a config.json with a model_type: {error!r}") from error
     return transformers.AutoModelForCausalLM.from_config(
-        transformers.AutoConfig.for_model(kind, **config))
+        transformers.AutoConfig.for_model(kind, **config)
+    )
 
 
 def read_prompts(arguments, encode):
@@ -319,8 +345,10 @@ def read_prompts(arguments, encode):
             try:
                 prompts.append(encode(json.loads(line)[arguments.field]))
             except (ValueError, KeyError, TypeError) as error:
-                raise TraceError(f"{path}:{number + 1}: should be a JSON object with a text "
-                                 f"\"{arguments.field}\" (--field)") from error
+                raise TraceError(
+                    f"{path}:{number + 1}: should be a JSON object with a text "
+                    f'"{arguments.field}" (--field)'
+                ) from error
     for path in arguments.tokens:
         for number, line in enumerate(pathlib.Path(path).read_text().splitlines()):
             try:
@@ -346,7 +374,7 @@ def make_requests(prompts, arguments):
         cut = min(len(prompt), arguments.prompt_tokens or len(prompt))
         if arguments.phase != "prefill" and arguments.decode == "replay":
             cut = min(cut, len(prompt) - 1)
-            answer = prompt[cut:cut + arguments.new_tokens]
+            answer = prompt[cut : cut + arguments.new_tokens]
             if cut < 1:
                 continue  # a single token leaves nothing to replay
             requests.append(Request(prompt[:cut], answer, len(answer)))
@@ -363,24 +391,39 @@ def created_by():
 
 def parse_arguments():
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("model", nargs="?", help="a name or folder for from_pretrained")
     parser.add_argument("-o", "--output", required=True, type=pathlib.Path, metavar="TRACE.h5")
-    parser.add_argument("--random-weights", metavar="CONFIG.json",
-                        help="instead of a model; the bytes of a text are its tokens then")
+    parser.add_argument(
+        "--random-weights",
+        metavar="CONFIG.json",
+        help="instead of a model; the bytes of a text are its tokens then",
+    )
     parser.add_argument("--text", nargs="+", default=[], metavar="FILE", help="each file a prompt")
     parser.add_argument("--jsonl", nargs="+", default=[], metavar="FILE", help="each line a prompt")
     parser.add_argument("--field", default="text", help="of the JSON lines (default: text)")
-    parser.add_argument("--tokens", nargs="+", default=[], metavar="FILE",
-                        help="each line a prompt of token ids")
+    parser.add_argument(
+        "--tokens", nargs="+", default=[], metavar="FILE", help="each line a prompt of token ids"
+    )
     parser.add_argument("--phase", choices=["prefill", "decode", "mixed"], default="decode")
     parser.add_argument("--decode", choices=["greedy", "sample", "replay"], default="greedy")
     parser.add_argument("--temperature", type=float, default=1.0)
     parser.add_argument("--streams", type=int, default=64, help="requests at once (default: 64)")
-    parser.add_argument("--prompt-tokens", type=int, default=0, metavar="N",
-                        help="longer prompts are cut (default: never; for replay, at the last token)")
-    parser.add_argument("--new-tokens", type=int, default=256, metavar="N",
-                        help="of a request at most (default: 256)")
+    parser.add_argument(
+        "--prompt-tokens",
+        type=int,
+        default=0,
+        metavar="N",
+        help="longer prompts are cut (default: never; for replay, at the last token)",
+    )
+    parser.add_argument(
+        "--new-tokens",
+        type=int,
+        default=256,
+        metavar="N",
+        help="of a request at most (default: 256)",
+    )
     parser.add_argument("--steps", type=int, default=0, help="stop after that many")
     parser.add_argument("--topk", action="store_true", help="also every single decision: /topk")
     parser.add_argument("--seed", type=int, default=1)
@@ -406,24 +449,39 @@ def load_model(arguments):
         name = f"{model.config.model_type} with random weights"
         return model.to(arguments.device).eval(), lambda text: list(text.encode()), name
     try:
-        tokenizer = transformers.AutoTokenizer.from_pretrained(arguments.model) \
-            if arguments.text or arguments.jsonl else None
-        model = transformers.AutoModelForCausalLM.from_pretrained(arguments.model,
-                                                                  dtype=arguments.dtype)
+        tokenizer = (
+            transformers.AutoTokenizer.from_pretrained(arguments.model)
+            if arguments.text or arguments.jsonl
+            else None
+        )
+        model = transformers.AutoModelForCausalLM.from_pretrained(
+            arguments.model, dtype=arguments.dtype
+        )
     except (OSError, ValueError) as error:
         raise TraceError(f"{arguments.model}: {str(error).splitlines()[0]}") from error
-    return (model.to(arguments.device).eval(), lambda text: tokenizer.encode(text),
-            pathlib.Path(arguments.model).name)
+    return (
+        model.to(arguments.device).eval(),
+        lambda text: tokenizer.encode(text),
+        pathlib.Path(arguments.model).name,
+    )
 
 
 def steps_of(model, recorder, requests, arguments):
     source = iter(requests)
-    following = lambda step: next(source, None)
+
+    def following(step):
+        return next(source, None)
+
     if arguments.phase == "prefill":
         return record_prefill(model, recorder, following, arguments.streams)
-    return record_decode(model, recorder, following, arguments.streams,
-                         chooser(arguments.decode, arguments.temperature, arguments.seed),
-                         arguments.phase == "mixed")
+    return record_decode(
+        model,
+        recorder,
+        following,
+        arguments.streams,
+        chooser(arguments.decode, arguments.temperature, arguments.seed),
+        arguments.phase == "mixed",
+    )
 
 
 def run(arguments):
@@ -431,25 +489,41 @@ def run(arguments):
     prompts = read_prompts(arguments, encode)
     check_tokens(prompts, model.config.get_text_config().vocab_size)
     requests = make_requests(prompts, arguments)
-    how = arguments.phase if arguments.phase == "prefill" else f"{arguments.phase}, {arguments.decode}"
-    source = (f"{name}: {how} of {len(requests)} requests, {arguments.streams} at once. "
-              f"{arguments.source or 'The texts were not described.'}")
+    how = (
+        arguments.phase
+        if arguments.phase == "prefill"
+        else f"{arguments.phase}, {arguments.decode}"
+    )
+    source = (
+        f"{name}: {how} of {len(requests)} requests, {arguments.streams} at once. "
+        f"{arguments.source or 'The texts were not described.'}"
+    )
     with Recorder(model) as recorder:
         steps = steps_of(model, recorder, requests, arguments)
         topk, phase = next(steps, (None, None))
         if topk is None:
             raise TraceError("nothing was decoded: every request ended with its prefill")
-        with TraceWriter(arguments.output, model=name, layer_ids=recorder.layer_ids,
-                         n_experts=recorder.n_experts, top_k=recorder.top_k,
-                         num_groups=recorder.num_groups, phase=arguments.phase, source=source,
-                         created_by=created_by(), with_topk=arguments.topk) as trace:
+        with TraceWriter(
+            arguments.output,
+            model=name,
+            layer_ids=recorder.layer_ids,
+            n_experts=recorder.n_experts,
+            top_k=recorder.top_k,
+            num_groups=recorder.num_groups,
+            phase=arguments.phase,
+            source=source,
+            created_by=created_by(),
+            with_topk=arguments.topk,
+        ) as trace:
             while topk is not None:
                 trace.add_step(topk, phase)
                 if trace.n_steps == arguments.steps:
                     break
                 topk, phase = next(steps, (None, None))
-    print(f"{arguments.output}: {trace.n_steps} steps x {len(recorder.layer_ids)} layers x "
-          f"{recorder.n_experts} experts, top {recorder.top_k}, {trace.n_tokens} tokens")
+    print(
+        f"{arguments.output}: {trace.n_steps} steps x {len(recorder.layer_ids)} layers x "
+        f"{recorder.n_experts} experts, top {recorder.top_k}, {trace.n_tokens} tokens"
+    )
 
 
 def main():

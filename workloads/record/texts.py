@@ -44,15 +44,33 @@ def read_bible(path):
 
 
 KINDS = (
-    Kind("c", ("linux-libc-dev",), "usr/include/**/*.h", "GPL-2 with Linux-syscall-note", read_plain),
+    Kind(
+        "c", ("linux-libc-dev",), "usr/include/**/*.h", "GPL-2 with Linux-syscall-note", read_plain
+    ),
     Kind("python", ("libpython3.11-stdlib",), "usr/lib/**/*.py", "PSF", read_plain),
-    Kind("perl", ("perl-modules-5.36",), "usr/share/perl/**/*.pm", "GPL-1+ or Artistic", read_plain),
-    Kind("man-en", ("manpages", "manpages-dev"), "usr/share/man/man*/*.gz", "GPL-2+ and others", read_man),
+    Kind(
+        "perl", ("perl-modules-5.36",), "usr/share/perl/**/*.pm", "GPL-1+ or Artistic", read_plain
+    ),
+    Kind(
+        "man-en",
+        ("manpages", "manpages-dev"),
+        "usr/share/man/man*/*.gz",
+        "GPL-2+ and others",
+        read_man,
+    ),
     Kind("man-de", ("manpages-de",), "usr/share/man/de/**/*.gz", "GPL-3+", read_man),
     Kind("man-fr", ("manpages-fr",), "usr/share/man/fr/**/*.gz", "GPL-3+", read_man),
     Kind("man-es", ("manpages-es",), "usr/share/man/es/**/*.gz", "GPL-3+", read_man),
-    Kind("man-ja", ("manpages-ja", "manpages-ja-dev"), "usr/share/man/ja/**/*.gz", "GPL-2+ and others", read_man),
-    Kind("prose", ("bible-kjv", "bible-kjv-text"), "usr/lib/bible.data", "public domain", read_bible),
+    Kind(
+        "man-ja",
+        ("manpages-ja", "manpages-ja-dev"),
+        "usr/share/man/ja/**/*.gz",
+        "GPL-2+ and others",
+        read_man,
+    ),
+    Kind(
+        "prose", ("bible-kjv", "bible-kjv-text"), "usr/lib/bible.data", "public domain", read_bible
+    ),
     Kind("dictionary", ("dict-gcide",), "usr/share/dictd/*.dz", "GPL-1+", read_gzip),
 )
 
@@ -86,10 +104,15 @@ def pieces(text):
 
 def documents(folder, kind, rng):
     """The kind's documents in random order, as far as KIND_BYTES reach."""
-    files = sorted(f for f in (pathlib.Path(folder) / "unpacked").glob(kind.pattern)
-                   if f.is_file() and not f.is_symlink())
+    files = sorted(
+        f
+        for f in (pathlib.Path(folder) / "unpacked").glob(kind.pattern)
+        if f.is_file() and not f.is_symlink()
+    )
     if not files:
-        raise SystemExit(f"{folder}: no file {kind.pattern}; is {' '.join(kind.packages)} unpacked?")
+        raise SystemExit(
+            f"{folder}: no file {kind.pattern}; is {' '.join(kind.packages)} unpacked?"
+        )
     rng.shuffle(files)
     found = []
     for file in files:

@@ -26,11 +26,14 @@ class TraceError(ValueError):
 def count_experts(topk, n_experts):
     """How often each expert was chosen: topk int [tokens, L, k] -> uint32 [L, E]."""
     if topk.ndim != 3 or topk.dtype.kind not in "iu":
-        raise TraceError(f"decisions are whole numbers [tokens, layers, k], not {topk.dtype} "
-                         f"{list(topk.shape)}")
+        raise TraceError(
+            f"decisions are whole numbers [tokens, layers, k], not {topk.dtype} {list(topk.shape)}"
+        )
     if topk.size and (topk.min() < 0 or topk.max() >= n_experts):
-        raise TraceError(f"an expert of a decision is {topk.min() if topk.min() < 0 else topk.max()}"
-                         f", which is not in 0..{n_experts - 1}")
+        raise TraceError(
+            f"an expert of a decision is {topk.min() if topk.min() < 0 else topk.max()}"
+            f", which is not in 0..{n_experts - 1}"
+        )
     ordered = np.sort(topk, axis=2)
     if (ordered[:, :, 1:] == ordered[:, :, :-1]).any():
         raise TraceError("a token goes twice to the same expert of a layer")
@@ -43,14 +46,26 @@ def count_experts(topk, n_experts):
 class TraceWriter:
     """Writes a trace step by step, under a temporary name until it is complete.
 
-        with TraceWriter("x.h5", model="...", layer_ids=[1, 2], n_experts=64, top_k=6, ...) as trace:
+        with TraceWriter("x.h5", model="...", layer_ids=[1, 2], n_experts=64, ...) as trace:
             trace.add_step(topk, "decode")
 
     An exception within the block leaves no file behind.
     """
 
-    def __init__(self, path, *, model, layer_ids, n_experts, top_k, num_groups, phase, source,
-                 created_by, with_topk=False):
+    def __init__(
+        self,
+        path,
+        *,
+        model,
+        layer_ids,
+        n_experts,
+        top_k,
+        num_groups,
+        phase,
+        source,
+        created_by,
+        with_topk=False,
+    ):
         if phase not in PHASES:
             raise TraceError(f"phase '{phase}' is none of {', '.join(PHASES)}")
         if not 1 <= top_k <= n_experts or n_experts > 32767:
@@ -63,18 +78,27 @@ class TraceWriter:
         self.n_experts, self.top_k, self.with_topk = n_experts, top_k, with_topk
         self.layer_ids = np.asarray(layer_ids, dtype=np.int32)
         self.attributes = {
-            "format": "moebal-trace", "version": np.int64(1), "model": model,
-            "top_k": np.int64(top_k), "num_groups": np.int64(num_groups), "layer_ids": self.layer_ids,
-            "phase": phase, "source": source, "created_by": created_by, "padding": "excluded",
-            "counts": "logical", "steps_per_record": np.int64(1),
+            "format": "moebal-trace",
+            "version": np.int64(1),
+            "model": model,
+            "top_k": np.int64(top_k),
+            "num_groups": np.int64(num_groups),
+            "layer_ids": self.layer_ids,
+            "phase": phase,
+            "source": source,
+            "created_by": created_by,
+            "padding": "excluded",
+            "counts": "logical",
+            "steps_per_record": np.int64(1),
         }
         self.digest = xxhash.xxh3_128() if xxhash else None
         self.n_steps = self.n_tokens = 0
         self.loads, self.phases, self.tokens, self.topks = [], [], [], []
 
     def __enter__(self):
-        handle, self.temporary = tempfile.mkstemp(prefix=f".{self.path.name}.",
-                                                  dir=self.path.parent)
+        handle, self.temporary = tempfile.mkstemp(
+            prefix=f".{self.path.name}.", dir=self.path.parent
+        )
         os.close(handle)
         self.file = h5py.File(self.temporary, "w", track_order=False)
         n_layers = len(self.layer_ids)
@@ -91,9 +115,17 @@ class TraceWriter:
         return self
 
     def _dataset(self, name, shape, dtype, chunk):
-        self.file.create_dataset(name, (0, *shape), dtype, maxshape=(None, *shape),
-                                 chunks=(chunk, *shape), shuffle=True, compression="gzip",
-                                 compression_opts=9, track_times=False)
+        self.file.create_dataset(
+            name,
+            (0, *shape),
+            dtype,
+            maxshape=(None, *shape),
+            chunks=(chunk, *shape),
+            shuffle=True,
+            compression="gzip",
+            compression_opts=9,
+            track_times=False,
+        )
 
     def _append(self, name, values):
         dataset = self.file[name]
@@ -105,8 +137,10 @@ class TraceWriter:
         """A step's decisions, int [tokens, L, k]; padding isn't among them. Returns load [L, E]."""
         topk = np.asarray(topk)
         if topk.shape[1:] != (len(self.layer_ids), self.top_k):
-            raise TraceError(f"decisions of {list(topk.shape[1:])} a token in a trace of "
-                             f"{[len(self.layer_ids), self.top_k]}")
+            raise TraceError(
+                f"decisions of {list(topk.shape[1:])} a token in a trace of "
+                f"{[len(self.layer_ids), self.top_k]}"
+            )
         if not len(topk):
             raise TraceError("a step without tokens")
         load = count_experts(topk, self.n_experts)
