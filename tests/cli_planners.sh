@@ -149,6 +149,10 @@ fails cut "the map of \`sh cut.sh\`"
 # shellcheck disable=SC2016
 answers shape 'cp "$loads" "$out"'
 fails shape "the map of \`sh shape.sh\`: has 16 slots, but the cluster has 24"
+# An answer that is left from the plan before is none.
+# shellcheck disable=SC2016
+answers stale '[ -e wrote ] || cp "$current" "$out"; : >wrote'
+fails stale "plan at step 20: \`sh stale.sh\` said 'done', but wrote no OUT.npy"
 # In the linear placement byte 5 is expert 5 alone.
 # shellcheck disable=SC2016
 answers forgets 'tr "\005" "\004" <"$current" >"$out"'
