@@ -3,6 +3,7 @@
 # and that nothing is left behind: no file, no process.
 set -eu
 words=""
+. "$(dirname "$0")/python.sh"
 . "$(dirname "$0")/cli.sh"
 
 TMPDIR=$work/tmp
@@ -214,10 +215,7 @@ run 0 help config
 says "start_timeout"
 
 # Python's: the adapter, and lpt in it. The same placements as our own, bit for bit: test_outside.
-python=${MOEBAL_PYTHON:-}
-for one in /usr/bin/python3 python3; do
-  if [ -z "$python" ] && $one -c 'import numpy' 2>/dev/null; then python=$one; fi
-done
+python=$(need_python numpy >/dev/null && echo "$python") || python=""
 if [ -n "$python" ]; then
   cp "$MOEBAL_SOURCE"/experiments/adapters/*.py .
   cat >broken.py <<'END'
