@@ -10,6 +10,7 @@
 #include "experiments/wrap.h"
 #include "sim/metrics.h"
 #include "workloads/generator.h"
+#include "workloads/importer.h"
 #include "workloads/model.h"
 
 static void list_strategies(void) {
@@ -19,12 +20,20 @@ static void list_strategies(void) {
     (void)printf("%s: %s\n", strategy->name, strategy->summary);
     mb_config_print_params(stdout, strategy->params, "  ");
   }
+  mb_config_print_outside(stdout, "");
 }
 
 static void list_generators(void) {
   for (const mb_generator_type *const *type = mb_generators(); *type != NULL; type++) {
     (void)printf("%s: %s\n", (*type)->name, (*type)->summary);
     mb_config_print_params(stdout, (*type)->params, "  ");
+  }
+}
+
+static void list_importers(void) {
+  for (const mb_importer *const *importer = mb_importers(); *importer != NULL; importer++) {
+    (void)printf("%s: %s%s\n", (*importer)->name, (*importer)->summary,
+                 (*importer)->recognise == NULL ? " (has to be named: --format)" : "");
   }
 }
 
@@ -56,11 +65,9 @@ static void list_metrics(void) {
 static const struct topic {
   const char *name;
   void (*list)(void);
-} topics[] = {{"strategies", list_strategies},
-              {"generators", list_generators},
-              {"models", list_models},
-              {"figures", list_figures},
-              {"metrics", list_metrics}};
+} topics[] = {{"strategies", list_strategies}, {"generators", list_generators},
+              {"importers", list_importers},   {"models", list_models},
+              {"figures", list_figures},       {"metrics", list_metrics}};
 
 static const struct topic *find_topic(const char *name) {
   for (size_t i = 0; i < sizeof topics / sizeof *topics; i++) {
@@ -81,14 +88,16 @@ static error_t parse(int key, char *value, struct argp_state *state) {
     }
     *found = find_topic(value);
     if (*found == NULL) {
-      argp_error(state,
-                 "there is no list of '%s'; there is strategies, generators, models, figures, "
-                 "metrics",
-                 value);
+      argp_error(
+          state,
+          "there is no list of '%s'; there is strategies, generators, importers, models, figures, "
+          "metrics",
+          value);
     }
     return 0;
   case ARGP_KEY_NO_ARGS:
-    argp_error(state, "a list of what? strategies, generators, models, figures, metrics");
+    argp_error(state,
+               "a list of what? strategies, generators, importers, models, figures, metrics");
     return 0;
   default:
     return ARGP_ERR_UNKNOWN;
@@ -96,10 +105,10 @@ static error_t parse(int key, char *value, struct argp_state *state) {
 }
 
 static int list_command(int argc, char **argv) {
-  static const struct argp argp = {.parser = parse,
-                                   .args_doc = "strategies|generators|models|figures|metrics",
-                                   .doc =
-                                       "Lists what there is, with parameters where there are any."};
+  static const struct argp argp = {
+      .parser = parse,
+      .args_doc = "strategies|generators|importers|models|figures|metrics",
+      .doc = "Lists what there is, with parameters where there are any."};
   const struct topic *found = NULL;
 
   (void)argp_parse(&argp, argc, argv, 0, NULL, &found);
@@ -109,6 +118,6 @@ static int list_command(int argc, char **argv) {
 
 const mb_command mb_command_list = {
     .name = "list",
-    .summary = "strategies, generators, models, figures or metrics",
+    .summary = "strategies, generators, importers, models, figures or metrics",
     .run = list_command,
 };

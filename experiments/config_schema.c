@@ -6,6 +6,8 @@
 #include "balancer/planner.h"
 #include "experiments/backend.h"
 #include "experiments/config.h"
+#include "experiments/external_planner.h"
+#include "experiments/recorded_maps.h"
 #include "experiments/wrap.h"
 #include "workloads/generator.h"
 
@@ -240,6 +242,17 @@ void mb_config_print_params(FILE *stream, const mb_param *table, const char *ind
   }
 }
 
+void mb_config_print_outside(FILE *stream, const char *indent) {
+  char more[32];
+
+  (void)snprintf(more, sizeof more, "%.16s  ", indent);
+  (void)fprintf(stream, "%smaps: %s\n", indent, mb_recorded_maps_summary);
+  mb_config_print_params(stream, mb_recorded_maps_params(), more);
+  (void)fprintf(stream, "%s%s: %s\n", indent, mb_strategy_command.name,
+                mb_strategy_command.summary);
+  mb_config_print_params(stream, mb_strategy_command.params, more);
+}
+
 static void print_example(FILE *stream) {
   (void)fputs("\nExample:\n"
               "  name: first\n"
@@ -250,6 +263,8 @@ static void print_example(FILE *stream) {
               "    - lpt\n"
               "    - l2\n"
               "    - l2-long: {use: l2, max_rounds: unlimited}\n"
+              "    - theirs: {use: maps, file: maps.npy, effect_step: maps.steps.npy}\n"
+              "    - rival: {use: command, command: python3 planner.py rival, timeout: 10}\n"
               "  parameters:\n"
               "    l2: {min_gain: 1e-3}\n"
               "\n"
@@ -273,6 +288,8 @@ void mb_config_print_schema(FILE *stream) {
     (void)fprintf(stream, "  %s: %s\n", strategy->name, strategy->summary);
     mb_config_print_params(stream, strategy->params, "    ");
   }
+  (void)fputs("\nStrategies from outside, under a label of yours:\n", stream);
+  mb_config_print_outside(stream, "  ");
   (void)fputs("\nGenerators (trace.generate):\n", stream);
   for (const mb_generator_type *const *type = mb_generators(); *type != NULL; type++) {
     (void)fprintf(stream, "  %s: %s\n", (*type)->name, (*type)->summary);

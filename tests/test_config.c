@@ -337,7 +337,7 @@ static void test_refused_strategies(void) {
   check_refused(extended("strategies:\n  - lpt\n  - maxmim\n"),
                 PATH ":12: strategies: there is no strategy 'maxmim'; did you mean 'maxmin'?");
   check_refused(extended("strategies: [greedy-search]\n"),
-                "there is no strategy 'greedy-search'; there is none, hindsight, lpt, maxmin, l2");
+                "there is no strategy 'greedy-search'; there is none, hindsight, maps, command, lpt, maxmin");
   check_refused(extended("strategies: [l2, lpt, l2]\n"),
                 PATH ":10: strategies: 'l2' is here a second");
   check_refused(extended("strategies: [none, none]\n"), "'none' is here a second time");

@@ -26,6 +26,9 @@ const mb_model *mb_model_find(const char *name);
 /** All models in the order of models.def, ended by an entry whose name is NULL. Static. */
 const mb_model *mb_models(void);
 
+/** Their names, NULL-terminated. Static. */
+extern const char *const mb_model_names[];
+
 /** Bytes of one expert's weights at that many bits a weight (16, 8, 4.5, 4.25), without scales. */
 double mb_model_expert_bytes(const mb_model *model, double bits);
 

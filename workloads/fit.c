@@ -1,0 +1,579 @@
+/* workloads/fit.c - simulated moments: D. McFadden, "A method of simulated moments", Econometrica
+ * 57 (1989), with logarithms for its distances.
+ */
+#include "workloads/fit.h"
+
+#include <gsl/gsl_errno.h>
+#include <gsl/gsl_multifit_nlinear.h>
+#include <gsl/gsl_randist.h>
+#include <gsl/gsl_sort.h>
+#include <gsl/gsl_statistics_double.h>
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "workloads/model.h"
+#include "workloads/stream.h"
+
+enum { FAST, SLOW, N_DRIFTS };
+
+/* Fits in turn of the layers and of the drift, once the exponent is chosen. */
+enum { N_ROUNDS_TO_CHOOSE = 2, N_ROUNDS = 3, MAX_ITERATIONS = 30 };
+static const double tried[] = {0.0, 0.25, 0.5, 0.75, 1.0};
+
+/* Samples of a layer: more where experts are few. Pairs are dearer, but all layers share them. */
+enum { SAMPLED_SHARES = 6144, SAMPLES_MIN = 24, SAMPLES_MAX = 192 };
+enum { SAMPLED_PAIRS = 512, PAIRS_MIN = 6, PAIRS_MAX = 128 };
+
+#define PULL 0.03      /* of the drift's parameters to the middle of their range */
+#define FORM_PULL 0.02 /* of a layer's skew to 0 and its sigma to 1 */
+
+/* Skew is wanted within 10 %, drift within 25 %. */
+#define FORM_WEIGHT 6.25
+
+/* What all layers share. */
+typedef struct wandering {
+  double ratio[N_DRIFTS]; /* c_j of drift.h */
+  double steps[N_DRIFTS];
+  double cold_drift;
+} wandering;
+
+enum { N_FORM = 2, N_WANDER = 2 * N_DRIFTS };
+enum { N_FORM_RESIDUALS = 4 };
+
+/* Rows of E doubles that each layer has: of `a`, the states of both processes in a window, and its
+   shares; of `b` the same, some windows later. */
+enum { MEAN, DEVIATION, STATE_A = DEVIATION + N_DRIFTS, STATE_B = STATE_A + N_DRIFTS };
+enum { SHARE_A = STATE_B + N_DRIFTS, SHARE_B, N_ROWS };
+
+typedef struct fit {
+  size_t n_layers, n_experts, n_lags;
+  double window, n_steps;     /* steps of a window and of the trace */
+  mb_windows_layer *measured; /* [L] */
+  mb_windows_layer measured_mean;
+  double *load;             /* [L] of a window, on average */
+  gsl_rng **seeded, **rng;  /* [L] the latter at work */
+  double *rows;             /* [L,N_ROWS,E] scratch */
+  double (*form)[N_FORM];   /* [L] unknowns, as form_of() takes them */
+  double unknown[N_WANDER]; /* as wander_of() takes them */
+  double cold_drift;
+  mb_windows_layer *expected; /* [L] scratch */
+} fit;
+
+/* --- unknowns: any real numbers, so that a search needs no bounds; 0 is what they are pulled to */
+
+static double between(double low, double high, double unknown) {
+  return low + (high - low) / (1.0 + exp(-unknown));
+}
+
+static double between_logs(double low, double high, double unknown) {
+  return exp(between(log(low), log(high), unknown));
+}
+
+static double sigma_of(const double form[N_FORM]) {
+  return fmin(exp(form[0]), MB_DRIFT_SIGMA_MAX);
+}
+
+static double skew_of(const double form[N_FORM]) {
+  return MB_DRIFT_SKEW_MAX * tanh(form[1] / MB_DRIFT_SKEW_MAX);
+}
+
+static wandering wander_of(const fit *self, const double unknown[N_WANDER]) {
+  return (wandering){
+      .ratio = {between_logs(1e-4, 20.0, unknown[0]), between_logs(1e-4, 20.0, unknown[1])},
+      .steps = {between_logs(self->window / 4.0, self->n_steps / 4.0, unknown[2]),
+                between_logs(self->window, self->n_steps / 2.0, unknown[3])},
+      .cold_drift = self->cold_drift};
+}
+
+/* --- expected statistics */
+
+/* An AR(1) process of variance 1 and time constant T, averaged over a window of x T steps. */
+static double averaged_variance(double x) {
+  return 2.0 * (x - 1.0 + exp(-x)) / (x * x);
+}
+
+/* Its correlation with its average over the k-th window after that. */
+static double averaged_correlation(double x, double k) {
+  double rise = (1.0 - exp(-x)) / x;
+
+  return rise * rise * exp(-(k - 1.0) * x) / averaged_variance(x);
+}
+
+static double *row_of(const fit *self, size_t l, size_t row) {
+  return self->rows + (l * N_ROWS + row) * self->n_experts;
+}
+
+static void set_layer(const fit *self, size_t l, const double form[N_FORM],
+                      const wandering *wander) {
+  double *mean = row_of(self, l, MEAN);
+  double *spread = row_of(self, l, SHARE_A);
+
+  mb_drift_mean_shares(self->n_experts, sigma_of(form), skew_of(form), mean);
+  mb_drift_spread(self->n_experts, mean, wander->cold_drift, spread);
+  for (size_t j = 0; j < N_DRIFTS; j++) {
+    double *deviation = row_of(self, l, DEVIATION + j);
+    double variance = averaged_variance(self->window / wander->steps[j]);
+    for (size_t e = 0; e < self->n_experts; e++) {
+      deviation[e] = sqrt(variance * log1p(wander->ratio[j] * spread[e]));
+    }
+  }
+}
+
+static void draw_normal(gsl_rng *rng, size_t n, double *x) {
+  for (size_t i = 0; i < n; i++) {
+    x[i] = gsl_ran_gaussian_ziggurat(rng, 1.0);
+  }
+}
+
+/* The shares counted in a window, from the states of both processes in it. */
+static void count_window(const fit *self, size_t l, size_t state, double *share) {
+  const double *mean = row_of(self, l, MEAN);
+  const double *deviation = row_of(self, l, DEVIATION);
+  const double *off = row_of(self, l, state);
+  size_t n = self->n_experts;
+  double sum = 0.0;
+
+  for (size_t e = 0; e < n; e++) {
+    double fast = deviation[FAST * n + e];
+    double slow = deviation[SLOW * n + e];
+    share[e] = mean[e] * exp(fast * (off[FAST * n + e] - fast / 2.0) +
+                             slow * (off[SLOW * n + e] - slow / 2.0));
+    sum += share[e];
+  }
+  for (size_t e = 0; e < n; e++) {
+    double p = share[e] / sum;
+    double noise = gsl_ran_gaussian_ziggurat(self->rng[l], sqrt(p * (1.0 - p) / self->load[l]));
+    share[e] = fmax(0.0, p + noise);
+  }
+}
+
+/* Goes on k windows: what the states keep, and the rest anew. */
+static void go_on(const fit *self, size_t l, const wandering *wander, double k) {
+  size_t n = self->n_experts;
+
+  for (size_t j = 0; j < N_DRIFTS; j++) {
+    double keep = averaged_correlation(self->window / wander->steps[j], k);
+    double *a = row_of(self, l, STATE_A + j);
+    double *b = row_of(self, l, STATE_B + j);
+    draw_normal(self->rng[l], n, b);
+    for (size_t e = 0; e < n; e++) {
+      b[e] = keep * a[e] + sqrt(1.0 - keep * keep) * b[e];
+    }
+  }
+}
+
+static size_t clamp(size_t n, size_t min, size_t max) {
+  return n < min ? min : n > max ? max : n;
+}
+
+static void expect_skew(const fit *self, size_t l, const double form[N_FORM],
+                        const wandering *wander, double *peak, double *gini) {
+  size_t n = self->n_experts;
+  size_t n_samples = clamp(SAMPLED_SHARES / n, SAMPLES_MIN, SAMPLES_MAX);
+  double *share = row_of(self, l, SHARE_A);
+
+  set_layer(self, l, form, wander);
+  gsl_rng_memcpy(self->rng[l], self->seeded[l]);
+  *peak = 0.0;
+  *gini = 0.0;
+  for (size_t i = 0; i < n_samples; i++) {
+    double sum = 0.0;
+    draw_normal(self->rng[l], N_DRIFTS * n, row_of(self, l, STATE_A));
+    count_window(self, l, STATE_A, share);
+    gsl_sort(share, 1, n);
+    for (size_t e = 0; e < n; e++) {
+      sum += share[e];
+    }
+    *peak += share[n - 1] / sum * (double)n / (double)n_samples;
+    *gini += mb_gini(n, share) / (double)n_samples;
+  }
+}
+
+static void add_pair(const fit *self, size_t l, size_t k, mb_windows_layer *sum) {
+  const double *a = row_of(self, l, SHARE_A);
+  const double *b = row_of(self, l, SHARE_B);
+  double moved = 0.0;
+  double chi2 = 0.0;
+
+  for (size_t e = 0; e < self->n_experts; e++) {
+    double difference = b[e] - a[e];
+    moved += fabs(difference) / 2.0;
+    chi2 += a[e] + b[e] > 0.0 ? difference * difference / (a[e] + b[e]) : 0.0;
+  }
+  sum->moved[k] += moved;
+  sum->r[k] += gsl_stats_correlation(a, 1, b, 1, self->n_experts);
+  if (mb_windows_lag[k] == 1) {
+    sum->chi2 += chi2 * self->load[l] / ((double)self->n_experts - 1.0);
+  }
+}
+
+static void expect_drift(const fit *self, size_t l, const wandering *wander,
+                         mb_windows_layer *mean) {
+  size_t n_samples = clamp(SAMPLED_PAIRS / self->n_layers, PAIRS_MIN, PAIRS_MAX);
+
+  *mean = (mb_windows_layer){.peak = 0.0};
+  set_layer(self, l, self->form[l], wander);
+  gsl_rng_memcpy(self->rng[l], self->seeded[l]);
+  for (size_t i = 0; i < n_samples; i++) {
+    draw_normal(self->rng[l], N_DRIFTS * self->n_experts, row_of(self, l, STATE_A));
+    count_window(self, l, STATE_A, row_of(self, l, SHARE_A));
+    for (size_t k = 0; k < self->n_lags; k++) {
+      go_on(self, l, wander, (double)mb_windows_lag[k]);
+      count_window(self, l, STATE_B, row_of(self, l, SHARE_B));
+      add_pair(self, l, k, mean);
+    }
+  }
+  for (size_t k = 0; k < self->n_lags; k++) {
+    mean->r[k] /= (double)n_samples;
+    mean->moved[k] /= (double)n_samples;
+  }
+  mean->chi2 /= (double)n_samples;
+}
+
+/* --- least squares */
+
+typedef int residuals(const gsl_vector *unknown, void *context, gsl_vector *residual);
+
+/* From `unknown` to the nearest minimum of the sum of squares, which is returned as `cost`. */
+static mb_status minimise(residuals *function, void *context, size_t n, size_t p, double *unknown,
+                          double *cost) {
+  gsl_multifit_nlinear_parameters how = gsl_multifit_nlinear_default_parameters();
+  gsl_multifit_nlinear_fdf problem = {.f = function, .n = n, .p = p, .params = context};
+  gsl_multifit_nlinear_workspace *work =
+      gsl_multifit_nlinear_alloc(gsl_multifit_nlinear_trust, &how, n, p);
+  gsl_vector_view start = gsl_vector_view_array(unknown, p);
+  int info = 0;
+
+  if (work == NULL) {
+    return MB_FAIL(MB_ERR_MEMORY, "no memory for least squares of %zu residuals", n);
+  }
+  int status = gsl_multifit_nlinear_init(&start.vector, &problem, work);
+  if (status == GSL_SUCCESS) {
+    status = gsl_multifit_nlinear_driver(MAX_ITERATIONS, 1e-4, 1e-6, 1e-6, NULL, NULL, &info, work);
+  }
+  /* Where a search ends early, or can't go on from sampled values, it still is at its best. */
+  bool usable = status == GSL_SUCCESS || status == GSL_EMAXITER || status == GSL_ENOPROG;
+  if (usable) {
+    const gsl_vector *best = gsl_multifit_nlinear_position(work);
+    const gsl_vector *residual = gsl_multifit_nlinear_residual(work);
+    *cost = 0.0;
+    for (size_t i = 0; i < n; i++) {
+      *cost += gsl_vector_get(residual, i) * gsl_vector_get(residual, i);
+    }
+    for (size_t i = 0; i < p; i++) {
+      unknown[i] = gsl_vector_get(best, i);
+    }
+  }
+  gsl_multifit_nlinear_free(work);
+  return usable ? MB_OK
+                : MB_FAIL(MB_ERR_RANGE, "the fit does not converge: %s", gsl_strerror(status));
+}
+
+typedef struct layer_context {
+  const fit *self;
+  const wandering *wander;
+  size_t layer;
+} layer_context;
+
+static int form_residuals(const gsl_vector *unknown, void *context, gsl_vector *residual) {
+  const layer_context *given = context;
+  const mb_windows_layer *measured = &given->self->measured[given->layer];
+  const double form[N_FORM] = {gsl_vector_get(unknown, 0), gsl_vector_get(unknown, 1)};
+  double peak = 0.0;
+  double gini = 0.0;
+
+  expect_skew(given->self, given->layer, form, given->wander, &peak, &gini);
+  gsl_vector_set(residual, 0, log(peak / measured->peak));
+  gsl_vector_set(residual, 1, log(gini / measured->gini));
+  gsl_vector_set(residual, 2, FORM_PULL * form[1]);
+  gsl_vector_set(residual, 3, FORM_PULL * form[0]);
+  return GSL_SUCCESS;
+}
+
+/* `cost` is the mean square of what the layers' statistics are off. */
+static mb_status fit_forms(fit *self, double *cost) {
+  wandering wander = wander_of(self, self->unknown);
+  mb_status failure = MB_OK;
+  double *costs = calloc(self->n_layers, sizeof *costs);
+
+  if (costs == NULL) {
+    return MB_FAIL(MB_ERR_MEMORY, "no memory for %zu layers", self->n_layers);
+  }
+#pragma omp parallel for schedule(dynamic)
+  for (size_t l = 0; l < self->n_layers; l++) {
+    layer_context context = {.self = self, .wander = &wander, .layer = l};
+    mb_status status =
+        minimise(form_residuals, &context, N_FORM_RESIDUALS, N_FORM, self->form[l], &costs[l]);
+    if (status != MB_OK) {
+#pragma omp critical
+      failure = status;
+    }
+  }
+  *cost = 0.0;
+  for (size_t l = 0; l < self->n_layers; l++) {
+    *cost += costs[l] / (double)(2 * self->n_layers);
+  }
+  free(costs);
+  /* A message of another thread is lost: say it here. */
+  return failure == MB_OK ? MB_OK : MB_FAIL(failure, "the fit of a layer's skew fails");
+}
+
+static int wander_residuals(const gsl_vector *unknown, void *context, gsl_vector *residual) {
+  const fit *self = context;
+  const mb_windows_layer *measured = &self->measured_mean;
+  double given[N_WANDER];
+  size_t n = 0;
+
+  for (size_t i = 0; i < N_WANDER; i++) {
+    given[i] = gsl_vector_get(unknown, i);
+    gsl_vector_set(residual, n++, PULL * given[i]);
+  }
+  wandering wander = wander_of(self, given);
+#pragma omp parallel for schedule(static)
+  for (size_t l = 0; l < self->n_layers; l++) {
+    expect_drift(self, l, &wander, &self->expected[l]);
+  }
+  mb_windows_layer expected = mb_windows_mean(self->n_layers, self->expected);
+  for (size_t k = 0; k < self->n_lags; k++) {
+    gsl_vector_set(residual, n++, log((1.0 - expected.r[k]) / (1.0 - measured->r[k])));
+    gsl_vector_set(residual, n++, log(expected.moved[k] / measured->moved[k]));
+  }
+  gsl_vector_set(residual, n, log(expected.chi2 / measured->chi2));
+  return GSL_SUCCESS;
+}
+
+/* The drift for the layers as they are, then the layers for that drift. */
+static mb_status fit_round(fit *self, double *cost) {
+  size_t n = N_WANDER + 2 * self->n_lags + 1;
+  double of_forms = 0.0;
+  double of_wander = 0.0;
+
+  MB_TRY(minimise(wander_residuals, self, n, N_WANDER, self->unknown, &of_wander));
+  MB_TRY(fit_forms(self, &of_forms));
+  *cost = FORM_WEIGHT * of_forms + of_wander / (double)(n - N_WANDER);
+  return MB_OK;
+}
+
+/* Everything fitted anew with that exponent, which no search can find: it changes little by little
+   what all other parameters mean. */
+static mb_status fit_with(fit *self, double cold_drift, int n_rounds, double *cost) {
+  self->cold_drift = cold_drift;
+  for (size_t l = 0; l < self->n_layers; l++) {
+    self->form[l][0] = log(0.7);
+    self->form[l][1] = -0.3;
+  }
+  memset(self->unknown, 0, sizeof self->unknown);
+  MB_TRY(fit_forms(self, cost));
+  for (int round = 0; round < n_rounds; round++) {
+    MB_TRY(fit_round(self, cost));
+  }
+  return MB_OK;
+}
+
+static mb_status search(fit *self) {
+  double lowest = INFINITY;
+  double best = 0.0;
+  double cost = 0.0;
+
+  for (size_t i = 0; i < sizeof tried / sizeof *tried; i++) {
+    MB_TRY(fit_with(self, tried[i], N_ROUNDS_TO_CHOOSE, &cost));
+    if (cost < lowest) {
+      lowest = cost;
+      best = tried[i];
+    }
+  }
+  return fit_with(self, best, N_ROUNDS, &cost);
+}
+
+/* --- the trace */
+
+static mb_status check_windows(const mb_windows *windows) {
+  size_t n_windows = mb_windows_count(windows);
+
+  if (n_windows < MB_FIT_WINDOWS_MIN) {
+    return MB_FAIL(MB_ERR_SHAPE, "%zu windows of %zu steps, but a fit needs %d: take shorter ones",
+                   n_windows, mb_windows_steps(windows), MB_FIT_WINDOWS_MIN);
+  }
+  if (mb_windows_experts(windows) < 2) {
+    return MB_FAIL(MB_ERR_SHAPE, "1 expert, but a fit needs at least 2: one has all the load");
+  }
+  return MB_OK;
+}
+
+static mb_status weigh_layer(const mb_windows *windows, size_t l, double *load) {
+  size_t n_windows = mb_windows_count(windows);
+
+  *load = 0.0;
+  for (size_t w = 0; w < n_windows; w++) {
+    const uint64_t *counts = mb_windows_load(windows, w, l);
+    double sum = 0.0;
+    for (size_t e = 0; e < mb_windows_experts(windows); e++) {
+      sum += (double)counts[e];
+    }
+    if (sum == 0.0) {
+      return MB_FAIL(
+          MB_ERR_RANGE,
+          "layer %zu (from 0) has no load in steps %zu to %zu; a fit needs load in every "
+          "window: slice the trace, or take longer windows",
+          l, w * mb_windows_steps(windows), (w + 1) * mb_windows_steps(windows) - 1);
+    }
+    *load += sum / (double)n_windows;
+  }
+  return MB_OK;
+}
+
+static mb_status measure(const mb_windows *windows, fit *self) {
+  for (size_t l = 0; l < self->n_layers; l++) {
+    MB_TRY(weigh_layer(windows, l, &self->load[l]));
+  }
+  MB_TRY(mb_windows_measure(windows, self->measured));
+  for (size_t l = 0; l < self->n_layers; l++) {
+    if (!(self->measured[l].gini > 0.0) || !isfinite(self->measured[l].r[0])) {
+      return MB_FAIL(MB_ERR_RANGE,
+                     "layer %zu (from 0): all experts have equal loads, there is nothing to fit",
+                     l);
+    }
+  }
+  self->measured_mean = mb_windows_mean(self->n_layers, self->measured);
+  for (size_t k = 0; k < MB_WINDOWS_LAGS; k++) {
+    bool known = 2 * mb_windows_lag[k] <= mb_windows_count(windows);
+    self->n_lags += known ? 1 : 0;
+    if (known && !(self->measured_mean.r[k] < 1.0 && self->measured_mean.moved[k] > 0.0)) {
+      return MB_FAIL(MB_ERR_RANGE, "all windows have the same shares, there is no drift to fit");
+    }
+  }
+  return MB_OK;
+}
+
+static mb_status allocate(fit *self) {
+  size_t n_layers = self->n_layers;
+
+  self->measured = calloc(n_layers, sizeof *self->measured);
+  self->expected = calloc(n_layers, sizeof *self->expected);
+  self->load = calloc(n_layers, sizeof *self->load);
+  self->form = calloc(n_layers, sizeof *self->form);
+  self->rows = calloc(n_layers * N_ROWS * self->n_experts, sizeof *self->rows);
+  self->seeded = calloc(n_layers, sizeof *self->seeded);
+  self->rng = calloc(n_layers, sizeof *self->rng);
+  bool complete = self->measured != NULL && self->expected != NULL && self->load != NULL &&
+                  self->form != NULL && self->rows != NULL && self->seeded != NULL &&
+                  self->rng != NULL;
+  for (size_t l = 0; complete && l < n_layers; l++) {
+    self->seeded[l] = mb_stream_create(0, "fit", l);
+    self->rng[l] = mb_stream_create(0, "fit", l);
+    complete = self->seeded[l] != NULL && self->rng[l] != NULL;
+  }
+  return complete ? MB_OK
+                  : MB_FAIL(MB_ERR_MEMORY, "no memory to fit %zu layers of %zu experts", n_layers,
+                            self->n_experts);
+}
+
+static void free_streams(gsl_rng **streams, size_t n) {
+  for (size_t i = 0; streams != NULL && i < n; i++) {
+    if (streams[i] != NULL) {
+      gsl_rng_free(streams[i]);
+    }
+  }
+  free(streams);
+}
+
+static void fini(fit *self) {
+  free_streams(self->seeded, self->n_layers);
+  free_streams(self->rng, self->n_layers);
+  free(self->measured);
+  free(self->expected);
+  free(self->load);
+  free(self->form);
+  free(self->rows);
+}
+
+/* --- the parameters */
+
+/* The model's name in configs, by which of its two names the trace gives. */
+static const mb_model *find_model(const char *name) {
+  for (const mb_model *model = mb_models(); model->name != NULL; model++) {
+    if (strcasecmp(model->name, name) == 0 || strcasecmp(model->title, name) == 0) {
+      return model;
+    }
+  }
+  return NULL;
+}
+
+static mb_status append(const char *key, double number, char list[MB_PARAM_TEXT_SIZE]) {
+  size_t used = strlen(list);
+  size_t room = MB_PARAM_TEXT_SIZE - used;
+  int length = snprintf(list + used, room, "%s%.3g", used > 0 ? " " : "", number);
+
+  return length >= 0 && (size_t)length < room
+             ? MB_OK
+             : MB_FAIL(MB_ERR_SHAPE, "%s: the layers are more than a list of %d bytes holds", key,
+                       MB_PARAM_TEXT_SIZE - 1);
+}
+
+/* Four digits: more are not known. */
+static double round_off(double number) {
+  char text[32];
+
+  (void)snprintf(text, sizeof text, "%.4g", number);
+  return strtod(text, NULL);
+}
+
+static void set_workload(const fit *self, const mb_trace_info *info, mb_workload_params *workload) {
+  const mb_model *model = find_model(info->model);
+  double load = 0.0;
+
+  for (size_t l = 0; l < self->n_layers; l++) {
+    load += self->load[l] / (double)self->n_layers;
+  }
+  if (model != NULL) {
+    (void)snprintf(workload->model, sizeof workload->model, "%s", model->name);
+  }
+  (void)snprintf(workload->phase, sizeof workload->phase, "%s", mb_phase_name(info->phase));
+  workload->n_steps = (int64_t)info->n_steps;
+  workload->n_tokens = (int64_t)fmax(1.0, round(load / self->window / (double)info->top_k));
+  workload->n_layers = (int64_t)self->n_layers;
+  workload->n_experts = (int64_t)self->n_experts;
+  workload->top_k = info->top_k;
+  workload->n_groups = info->n_groups;
+}
+
+static mb_status set_params(const fit *self, const mb_trace_info *info, mb_drift_params *params) {
+  wandering wander = wander_of(self, self->unknown);
+  double whole = 1.0 + wander.ratio[FAST] + wander.ratio[SLOW];
+  mb_drift_params made;
+
+  mb_params_init(mb_generator_drift.params, &made);
+  set_workload(self, info, &made.workload);
+  made.sigma[0] = '\0';
+  made.skew[0] = '\0';
+  for (size_t l = 0; l < self->n_layers; l++) {
+    MB_TRY(append("sigma", sigma_of(self->form[l]), made.sigma));
+    MB_TRY(append("skew", skew_of(self->form[l]), made.skew));
+  }
+  made.drift_fast = round_off(wander.ratio[FAST] / whole);
+  made.drift_slow = round_off(wander.ratio[SLOW] / whole);
+  made.steps_fast = round_off(fmax(1.0, wander.steps[FAST]));
+  made.steps_slow = round_off(fmax(1.0, wander.steps[SLOW]));
+  made.cold_drift = self->cold_drift;
+  *params = made;
+  return MB_OK;
+}
+
+mb_status mb_fit_drift(const mb_windows *windows, const mb_trace_info *info,
+                       mb_drift_params *params) {
+  MB_TRY(check_windows(windows));
+  fit self = {.n_layers = mb_windows_layers(windows),
+              .n_experts = mb_windows_experts(windows),
+              .window = (double)mb_windows_steps(windows),
+              .n_steps = (double)info->n_steps};
+
+  mb_status status = allocate(&self);
+  status = status == MB_OK ? measure(windows, &self) : status;
+  status = status == MB_OK ? search(&self) : status;
+  status = status == MB_OK ? set_params(&self, info, params) : status;
+  fini(&self);
+  return status;
+}
