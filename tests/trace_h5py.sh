@@ -17,7 +17,7 @@ if [ -z "$python" ]; then
 fi
 
 # Of 130 steps, chunks of whole steps and a part of one; large enough for several.
-"$moebal" trace generate --set steps=130 --set tokens=512 -o "$folder/a.h5" >/dev/null
+"$moebal" trace generate --set steps=130 --set layers=8 --set tokens=512 -o "$folder/a.h5" >/dev/null
 "$python" - "$folder" <<'EOF'
 import sys
 import h5py, numpy
@@ -35,7 +35,7 @@ with h5py.File(folder + "/a.h5") as a:
         "both": dict(chunks=(1,) + shape[1:], compression="gzip", shuffle=True),
         "long": dict(chunks=(64,) + shape[1:], maxshape=(None,) + shape[1:], compression="gzip",
                      compression_opts=0, shuffle=True),
-        "split": dict(chunks=(16, 8, 64), compression="gzip", shuffle=True),
+        "split": dict(chunks=(16, 4, 64), compression="gzip", shuffle=True),
         "checked": dict(chunks=(16,) + shape[1:], compression="gzip", fletcher32=True),
         "big": dict(chunks=(16,) + shape[1:], compression="gzip", shuffle=True, dtype=">u4"),
         "wide": dict(chunks=(16,) + shape[1:], compression="gzip", shuffle=True, dtype="<i8"),
