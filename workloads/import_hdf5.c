@@ -227,7 +227,8 @@ static mb_status read_counts(void *state, uint64_t first, size_t n, uint32_t *co
 /* Whole rows of chunks at a time, so that none is unpacked twice, unless these are very large. */
 static uint64_t plan_rows(const source *from) {
   hid_t plist = H5Dget_create_plist(from->dataset.id);
-  uint64_t row_bytes = from->row_size > 0 ? from->row_size * mb_dtype_size(from->dtype) : 1;
+  size_t size = mb_dtype_size(from->dtype); /* of a number, or of the load that it becomes */
+  uint64_t row_bytes = from->row_size > 0 ? from->row_size * (size > 4 ? size : 4) : 1;
   uint64_t fit = BLOCK_BYTES / row_bytes > 0 ? BLOCK_BYTES / row_bytes : 1;
   uint64_t most = BLOCK_BYTES_MAX / row_bytes > 0 ? BLOCK_BYTES_MAX / row_bytes : 1;
   hsize_t chunk[3] = {1};
