@@ -200,7 +200,7 @@ static void test_refused_programs(void) {
   refuse(LITERAL("\x80\x06N."), MB_ERR_UNSUPPORTED, "of protocol 6");
   refuse(LITERAL("\x80\x02."), MB_ERR_FORMAT, "stops with 0 values");
   refuse(LITERAL("\x80\x02NN."), MB_ERR_FORMAT, "stops with 2 values");
-  refuse(LITERAL("\x80\x02(N."), MB_ERR_FORMAT, "");
+  refuse(LITERAL("\x80\x02(N."), MB_ERR_FORMAT, "stops with 1 values");
   refuse(LITERAL("\x80\x02N.N"), MB_ERR_FORMAT, "1 bytes left");
   refuse(LITERAL("\x80\x02N(0."), MB_ERR_FORMAT, "more from the stack");
   refuse(LITERAL("\x80\x02N\x86."), MB_ERR_FORMAT, "more from the stack");

@@ -104,7 +104,7 @@ static size_t split(const uint8_t *data, size_t size, part parts[N_FILES_MAX]) {
   size_t at = 0;
 
   parts[0] = (part){.name = "input", .bytes = data, .n = size};
-  if (find_marker(data, size, 0) != 0) {
+  if (size == 0 || find_marker(data, size, 0) != 0) {
     return 1;
   }
   while (n < N_FILES_MAX && at < size) {

@@ -1,4 +1,6 @@
 /* tests/fuzz/fuzz_unpickle.c - bytes as a pickle: whatever it builds can be looked at. */
+#include <string.h>
+
 #include "workloads/unpickle.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -7,7 +9,7 @@ enum { DEPTH = 4 };
 
 /* Every byte of it is read; a sum cannot be left out by the compiler. */
 static size_t look_at(mb_py value, unsigned depth) {
-  size_t sum = mb_py_kind_name(value.kind)[0] + mb_py_count(value);
+  size_t sum = strlen(mb_py_kind_name(value.kind)) + mb_py_count(value);
   mb_py found;
 
   if (value.kind == MB_PY_TEXT || value.kind == MB_PY_BYTES) {
