@@ -195,6 +195,14 @@ def check_npz():
     assert made["layer_ids"].tolist() == [1, 2, 3, 4] and made["top_k"] == 3
     assert (made["load_by_source"] == load).all() and (made["tokens"] == tokens).all()
     made, _ = imported(*names, "--concurrency", "6", "--tokens-per-step", "16")
+    os.mkdir("requests")
+    for name in names:
+        os.link(name, os.path.join("requests", name))
+    from_folder, said = imported("requests", "--concurrency", "6", "--tokens-per-step", "16")
+    assert "format: vllm, recognised by content" in said, said
+    assert (from_folder["load"] == made["load"]).all()
+    os.mkdir("empty")
+    refused("has no .npz file", "empty", "--format", "vllm")
     lifetime = [len(c) - p + -(-p // 16) for p, c in requests]
     assert (made["load"] == load.sum(axis=2)[round(np.mean(lifetime)) :]).all()
     refused("is given twice", names[0], names[0], "--concurrency", "1")

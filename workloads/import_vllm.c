@@ -410,13 +410,18 @@ static mb_status choose(const char *dataset, int *chosen) {
 
 static const char zip_magic[] = "PK\003\004";
 
+/* A folder can be nothing else. */
+static bool is_requests(const mb_input *input) {
+  return input->is_folder || mb_input_begins(input, zip_magic, 4);
+}
+
 static mb_status read_vllm(size_t n_inputs, const mb_input *inputs,
                            const mb_import_options *options, mb_import *import) {
   size_t n_zips = 0;
   int chosen;
 
   for (size_t i = 0; i < n_inputs; i++) {
-    n_zips += mb_input_begins(&inputs[i], zip_magic, 4);
+    n_zips += is_requests(&inputs[i]);
     if (n_zips != 0 && n_zips != i + 1) {
       return MB_FAIL(MB_ERR_FORMAT,
                      "%s and %s: recorded requests (.npz) and snapshots (JSON) don't fit together",
@@ -441,15 +446,14 @@ static bool recognise_vllm(const mb_input *input) {
   static const char *const names[] = {"window_expert_load", "latest_expert_load",
                                       "num_physical_experts", "num_redundant_experts"};
 
-  return mb_input_begins(input, zip_magic, 4)
-             ? mb_vllm_requests_recognise(input)
-             : mb_json_begins_with(input, sizeof names / sizeof *names, names);
+  return is_requests(input) ? mb_vllm_requests_recognise(input)
+                            : mb_json_begins_with(input, sizeof names / sizeof *names, names);
 }
 
 const mb_importer mb_importer_vllm = {
     .name = "vllm",
     .summary = "expert load dumps of vLLM's balancer (JSON, JSON Lines), and routed_experts of "
-               "requests (.npz)",
+               "requests (.npz, or a folder of them)",
     .recognise = recognise_vllm,
     .joint = true,
     .takes_dataset = true,
