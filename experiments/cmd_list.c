@@ -9,7 +9,6 @@
 #include "experiments/figure.h"
 #include "experiments/wrap.h"
 #include "sim/metrics.h"
-#include "workloads/generator.h"
 #include "workloads/importer.h"
 #include "workloads/model.h"
 
@@ -26,10 +25,7 @@ static void list_strategies(void) {
 }
 
 static void list_generators(void) {
-  for (const mb_generator_type *const *type = mb_generators(); *type != NULL; type++) {
-    (void)printf("%s: %s\n", (*type)->name, (*type)->summary);
-    mb_config_print_params(stdout, (*type)->params, "  ");
-  }
+  mb_config_print_generators(stdout, "");
 }
 
 static void list_importers(void) {

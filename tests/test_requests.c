@@ -26,8 +26,10 @@ static double *sum_windows(const taken *made, size_t window, size_t *n) {
   *n = made->info.n_steps / window;
   sums = calloc(*n * size, sizeof *sums);
   CU_ASSERT_PTR_NOT_NULL_FATAL(sums);
-  for (size_t i = 0; i < *n * window * size; i++) {
-    sums[i / (window * size) * size + i % size] += made->steps.load[i];
+  for (size_t t = 0; t < *n * window; t++) {
+    for (size_t i = 0; i < size; i++) {
+      sums[t / window * size + i] += made->steps.load[t * size + i];
+    }
   }
   return sums;
 }

@@ -528,6 +528,7 @@ static mb_status init(void *state, const void *params, uint64_t seed, mb_trace_i
   requests *self = state;
 
   self->params = *(const mb_requests_params *)params;
+  self->params.workload.n_tokens = 0; /* there is no such parameter: steps differ */
   self->n_kinds = 2 * (size_t)self->params.kinds;
   self->n_ranks = (size_t)self->params.dp_ranks;
   mb_status status = mb_workload_init(&self->params.workload, &self->workload);
