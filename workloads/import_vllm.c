@@ -9,6 +9,7 @@
  * reach back beyond a rebalance, to loads under another map. So the first is the default.
  */
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -357,10 +358,15 @@ static void tell(const reader *r) {
                    path, window, window == 0 ? ": not said" : "");
   }
   if (r->n_snapshots > 1 && r->apart_max > 1) {
+    char apart[64];
+    int n = snprintf(apart, sizeof apart, "%" PRId64, r->apart_min);
+    if (r->apart_min < r->apart_max && n > 0) {
+      (void)snprintf(apart + n, sizeof apart - (size_t)n, " to %" PRId64, r->apart_max);
+    }
     mb_import_note(r->import,
-                   "%s: snapshots are %" PRId64 " to %" PRId64 " forward passes apart; "
-                   "what lies between is not in the file",
-                   path, r->apart_min, r->apart_max);
+                   "%s: snapshots are %s forward passes apart; what lies between is not in the "
+                   "file",
+                   path, apart);
   }
   if (r->chosen == WINDOW && r->n_snapshots > 1 && r->apart_min < window) {
     mb_import_note(r->import,
