@@ -21,12 +21,12 @@ enum { FAST, SLOW, N_DRIFTS };
 
 /* N_ROUNDS: fits in turn of the layers and of the drift. */
 enum { N_ROUNDS = 2, MAX_ITERATIONS = 30 };
-static const double tried[] = {0.0, 0.25, 0.5, 0.75, 1.0};
+static const double tried[] = {0.0, 0.5, 0.75, 1.0, 1.25, 1.5};
 
 /* Samples of a layer: more where experts are few. Pairs are dearer, but all layers share them;
    their number is what the drift's parameters are known by. */
 enum { SAMPLED_SHARES = 6144, SAMPLES_MIN = 24, SAMPLES_MAX = 192 };
-enum { PAIRS_TO_CHOOSE = 512, PAIRS = 4096, PAIRS_MIN = 6, PAIRS_MAX = 1024 };
+enum { PAIRS_TO_CHOOSE = 256, PAIRS = 2048, PAIRS_MIN = 6, PAIRS_MAX = 1024 };
 
 #define PULL 0.03      /* of the drift's parameters to the middle of their range */
 #define FORM_PULL 0.02 /* of a layer's skew to 0 and its sigma to 1 */
