@@ -32,22 +32,18 @@ END
 says "fitted"
 
 # What is wrong is said in a line.
-run 2 fit
-run 2 fit known.h5 other.h5
-run 2 fit known.h5 --window 0
-run 2 fit known.h5 --seeds 0
-run 1 fit none.h5
-run 1 fit known.h5 --window 100 -o no.yaml
-complains "known.h5: 6 windows of 100 steps, but a fit needs 8: take shorter ones"
+refuses 2 "which TRACE?" fit
+refuses 2 "one trace at a time" fit known.h5 other.h5
+refuses 2 "at least 1 step" fit known.h5 --window 0
+refuses 2 "from 1 to 1000" fit known.h5 --seeds 0
+refuses 1 "none.h5" fit none.h5
+refuses 1 "known.h5: 6 windows of 100 steps, but a fit needs 8: take shorter ones" \
+  fit known.h5 --window 100 -o no.yaml
 [ ! -e no.yaml ] || fail "a file of a fit that failed"
-run 1 fit known.h5 --window 1000
-complains "windows of 1000 steps, but the trace has 640"
-run 1 fit known.h5 --window 16 --seeds 1 -o none/fit.yaml
-run 2 generate --config fit.yaml -g drift -o like.h5
-run 1 generate --config none.yaml -o like.h5
+refuses 1 "windows of 1000 steps, but the trace has 640" fit known.h5 --window 1000
+refuses 2 "leave --generator out" generate --config fit.yaml -g drift -o like.h5
+refuses 1 "none.yaml" generate --config none.yaml -o like.h5
 echo "trace: {file: known.h5}" >file.yaml
-run 2 generate --config file.yaml -o like.h5
-complains "file.yaml: it has no trace.generate"
+refuses 2 "file.yaml: it has no trace.generate" generate --config file.yaml -o like.h5
 echo "trace: {generate: {use: drift, sigmas: 1}}" >slip.yaml
-run 2 generate --config slip.yaml -o like.h5
-complains "slip.yaml:1"
+refuses 2 "slip.yaml:1" generate --config slip.yaml -o like.h5

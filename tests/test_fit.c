@@ -180,7 +180,7 @@ static void test_refused(void) {
   }
   check_refused(15, FEW, FEW, &load[0][0][0], MB_ERR_SHAPE,
                 "7 windows of 2 steps, but a fit needs 8: take shorter ones");
-  check_refused(T, FEW * FEW, 1, &load[0][0][0], MB_ERR_SHAPE, "1 expert");
+  check_refused(T, (size_t)FEW * FEW, 1, &load[0][0][0], MB_ERR_SHAPE, "1 expert");
   load[6][1][0] = load[6][1][1] = load[7][1][0] = load[7][1][1] = 0;
   check_refused(T, FEW, FEW, &load[0][0][0], MB_ERR_RANGE,
                 "layer 1 (from 0) has no load in steps 6 to 7");

@@ -85,7 +85,7 @@ static void test_stationary(void) {
 
   for (size_t t = 0; t < T; t++) {
     for (size_t e = 0; e < E; e++) {
-      load[t][0][e] = (uint32_t)(10 + e * (t / 20));
+      load[t][0][e] = (uint32_t)(10 + (e + t / 20) % E * 10);
       load[t][1][e] = (uint32_t)(t % 7 + e);
     }
   }

@@ -21,12 +21,12 @@ enum { FAST, SLOW, N_DRIFTS };
 
 /* N_ROUNDS: fits in turn of the layers and of the drift. */
 enum { N_ROUNDS = 2, MAX_ITERATIONS = 30 };
-static const double tried[] = {0.0, 0.25, 0.5, 0.75, 1.0};
+static const double tried[] = {0.0, 0.5, 0.75, 1.0, 1.25, 1.5};
 
 /* Samples of a layer: more where experts are few. Pairs are dearer, but all layers share them;
    their number is what the drift's parameters are known by. */
 enum { SAMPLED_SHARES = 6144, SAMPLES_MIN = 24, SAMPLES_MAX = 192 };
-enum { PAIRS_TO_CHOOSE = 512, PAIRS = 4096, PAIRS_MIN = 6, PAIRS_MAX = 1024 };
+enum { PAIRS_TO_CHOOSE = 256, PAIRS = 2048, PAIRS_MIN = 6, PAIRS_MAX = 1024 };
 
 #define PULL 0.03      /* of the drift's parameters to the middle of their range */
 #define FORM_PULL 0.02 /* of a layer's skew to 0 and its sigma to 1 */
@@ -49,6 +49,11 @@ enum { N_FORM_RESIDUALS = 4 };
    shares. */
 enum { MEAN, VARIANCE, OFF_A = VARIANCE + N_DRIFTS, OFF_B, SHARE_A, SHARE_B, N_ROWS };
 
+/* The random numbers of a layer, the same for every set of parameters. */
+typedef struct streams {
+  gsl_rng *seeded, *rng; /* the latter at work */
+} streams;
+
 typedef struct fit {
   size_t n_layers, n_experts, n_lags;
   size_t n_pairs;             /* sampled of each layer */
@@ -56,7 +61,7 @@ typedef struct fit {
   mb_windows_layer *measured; /* [L] */
   mb_windows_layer measured_mean;
   double *load;             /* [L] of a window, on average */
-  gsl_rng **seeded, **rng;  /* [L] the latter at work */
+  streams *streams;         /* [L] */
   double *rows;             /* [L,N_ROWS,E] scratch */
   double (*form)[N_FORM];   /* [L] unknowns, as form_of() takes them */
   double unknown[N_WANDER]; /* as wander_of() takes them */
@@ -132,7 +137,7 @@ static void begin(const fit *self, size_t l) {
   double *off = row_of(self, l, OFF_A);
 
   for (size_t e = 0; e < self->n_experts; e++) {
-    off[e] = gsl_ran_gaussian_ziggurat(self->rng[l], sqrt(variance_of(self, l, e)));
+    off[e] = gsl_ran_gaussian_ziggurat(self->streams[l].rng, sqrt(variance_of(self, l, e)));
   }
 }
 
@@ -149,7 +154,7 @@ static void go_on(const fit *self, size_t l, const wandering *wander, double k) 
     double variance = fast[e] + slow[e];
     double keep = variance > 0.0 ? (fast[e] * keep_fast + slow[e] * keep_slow) / variance : 0.0;
     double fresh = sqrt(variance * (1.0 - keep * keep));
-    b[e] = keep * a[e] + gsl_ran_gaussian_ziggurat(self->rng[l], fresh);
+    b[e] = keep * a[e] + gsl_ran_gaussian_ziggurat(self->streams[l].rng, fresh);
   }
 }
 
@@ -164,7 +169,8 @@ static void count_window(const fit *self, size_t l, const double *off, double *s
   }
   for (size_t e = 0; e < self->n_experts; e++) {
     double p = share[e] / sum;
-    double noise = gsl_ran_gaussian_ziggurat(self->rng[l], sqrt(p * (1.0 - p) / self->load[l]));
+    double noise =
+        gsl_ran_gaussian_ziggurat(self->streams[l].rng, sqrt(p * (1.0 - p) / self->load[l]));
     share[e] = fmax(0.0, p + noise);
   }
 }
@@ -180,7 +186,7 @@ static void expect_skew(const fit *self, size_t l, const double form[N_FORM],
   double *share = row_of(self, l, SHARE_A);
 
   set_layer(self, l, form, wander);
-  gsl_rng_memcpy(self->rng[l], self->seeded[l]);
+  gsl_rng_memcpy(self->streams[l].rng, self->streams[l].seeded);
   *peak = 0.0;
   *gini = 0.0;
   for (size_t i = 0; i < n_samples; i++) {
@@ -220,7 +226,7 @@ static void expect_drift(const fit *self, size_t l, const wandering *wander,
 
   *mean = (mb_windows_layer){.peak = 0.0};
   set_layer(self, l, self->form[l], wander);
-  gsl_rng_memcpy(self->rng[l], self->seeded[l]);
+  gsl_rng_memcpy(self->streams[l].rng, self->streams[l].seeded);
   for (size_t i = 0; i < n_samples; i++) {
     begin(self, l);
     count_window(self, l, row_of(self, l, OFF_A), row_of(self, l, SHARE_A));
@@ -463,33 +469,31 @@ static mb_status allocate(fit *self) {
   self->load = calloc(n_layers, sizeof *self->load);
   self->form = calloc(n_layers, sizeof *self->form);
   self->rows = calloc(n_layers * N_ROWS * self->n_experts, sizeof *self->rows);
-  self->seeded = calloc(n_layers, sizeof *self->seeded);
-  self->rng = calloc(n_layers, sizeof *self->rng);
+  self->streams = calloc(n_layers, sizeof *self->streams);
   bool complete = self->measured != NULL && self->expected != NULL && self->load != NULL &&
-                  self->form != NULL && self->rows != NULL && self->seeded != NULL &&
-                  self->rng != NULL;
+                  self->form != NULL && self->rows != NULL && self->streams != NULL;
   for (size_t l = 0; complete && l < n_layers; l++) {
-    self->seeded[l] = mb_stream_create(0, "fit", l);
-    self->rng[l] = mb_stream_create(0, "fit", l);
-    complete = self->seeded[l] != NULL && self->rng[l] != NULL;
+    self->streams[l].seeded = mb_stream_create(0, "fit", l);
+    self->streams[l].rng = mb_stream_create(0, "fit", l);
+    complete = self->streams[l].seeded != NULL && self->streams[l].rng != NULL;
   }
   return complete ? MB_OK
                   : MB_FAIL(MB_ERR_MEMORY, "no memory to fit %zu layers of %zu experts", n_layers,
                             self->n_experts);
 }
 
-static void free_streams(gsl_rng **streams, size_t n) {
-  for (size_t i = 0; streams != NULL && i < n; i++) {
-    if (streams[i] != NULL) {
-      gsl_rng_free(streams[i]);
-    }
+static void free_stream(gsl_rng *rng) {
+  if (rng != NULL) {
+    gsl_rng_free(rng);
   }
-  free(streams);
 }
 
 static void fini(fit *self) {
-  free_streams(self->seeded, self->n_layers);
-  free_streams(self->rng, self->n_layers);
+  for (size_t l = 0; self->streams != NULL && l < self->n_layers; l++) {
+    free_stream(self->streams[l].seeded);
+    free_stream(self->streams[l].rng);
+  }
+  free(self->streams);
   free(self->measured);
   free(self->expected);
   free(self->load);
