@@ -81,8 +81,8 @@ static mb_status print_table(const mb_shape *shape, const mb_one_shot *loads, co
   (void)printf("%5s", "all");
   print_ratio(before[1] > 0.0 ? before[0] / before[1] : NAN);
   print_ratio(after[1] > 0.0 ? after[0] / after[1] : NAN);
-  (void)printf("\n\nLargest GPU load / mean GPU load, of %s; all: sum of the largest / sum of the "
-               "means.\n",
+  (void)printf("\n\nLargest GPU load / mean GPU load, of %s;\n"
+               "all: sum of the layers' largest / sum of their means.\n",
                loads->what);
   free(count);
   return MB_OK;

@@ -225,6 +225,8 @@ static mb_status compare(const fit_arguments *given, const mb_windows *original,
     (void)printf("%s\n%zu windows of %zu steps, %zu layers; generated: mean of %zu seeds\n\n",
                  given->path, mb_windows_count(original), given->window, n_layers, given->n_seeds);
     mb_fit_report_print(stdout, n_layers, N_COLUMNS, columns);
+    (void)printf("\ndefault    the generator without a fit\n"
+                 "multinom.  the trace's own shares, without any drift\n");
   }
   for (size_t c = 0; c < N_COLUMNS; c++) {
     free(columns[c].layers);
@@ -234,7 +236,7 @@ static mb_status compare(const fit_arguments *given, const mb_windows *original,
 
 /* Enough windows in a short trace. */
 static size_t default_window(size_t n_steps) {
-  size_t part = n_steps / (2 * MB_FIT_WINDOWS_MIN);
+  size_t part = n_steps / ((size_t)2 * MB_FIT_WINDOWS_MIN);
 
   return part > 64 ? 64 : part > 0 ? part : 1;
 }

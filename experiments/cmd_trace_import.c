@@ -88,7 +88,7 @@ static const char *parse_phase(struct argp_state *state, const char *text) {
 /* How requests are served together: for formats that record them one by one. */
 static error_t parse_serving(int key, char *value, struct argp_state *state) {
   static const char *const names[] = {
-      [KEY_CONCURRENCY - KEY_CONCURRENCY] = "--concurrency",
+      [0] = "--concurrency",
       [KEY_TOKENS_PER_STEP - KEY_CONCURRENCY] = "--tokens-per-step",
       [KEY_DP_RANKS - KEY_CONCURRENCY] = "--dp-ranks",
       [KEY_ARRIVAL_RATE - KEY_CONCURRENCY] = "--arrival-rate",

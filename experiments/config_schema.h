@@ -45,4 +45,7 @@ void mb_config_print_outside(FILE *stream, const char *indent);
 /** Prints the whole schema, with those of the strategies and generators, and an example. */
 void mb_config_print_schema(FILE *stream);
 
+/** The generators with their parameters; those that all have are printed once, at the end. */
+void mb_config_print_generators(FILE *stream, const char *indent);
+
 #endif

@@ -20,7 +20,7 @@ static const mb_param params_table[] = {
     {.key = "command",
      .type = MB_PARAM_TEXT,
      .unit = "",
-     .help = "a shell command: the program that plans, as experiments/external_planner.h says",
+     .help = "a shell command that starts the planner (`moebal help planners`)",
      .offset = offsetof(mb_command_params, command)},
     {.key = "timeout",
      .type = MB_PARAM_REAL,
@@ -53,6 +53,39 @@ static const mb_param params_table[] = {
      .help = "where the command runs; default: the config's folder",
      .offset = offsetof(mb_command_params, folder)},
     {0}};
+
+void mb_external_planner_help(FILE *stream) {
+  (void)fputs(
+      "A strategy with `use: command` is planned by a program of your own. moebal starts it once, "
+      "by\n`sh -c COMMAND`, and writes lines to its standard input; it answers each with a line on "
+      "its\nstandard output, and flushes it. Arrays go through files that numpy reads and writes.\n"
+      "\n"
+      "  moebal                                                   the program\n"
+      "  moebal-planner 1 layers=L experts=E slots=P groups=G nodes=N gpus=D\n"
+      "                                                           ready\n"
+      "  plan STEP LOADS.npy CURRENT.npy OUT.npy                  done\n"
+      "\n"
+      "  LOADS.npy    float64 [S,L,E]: tokens of the S slices of the window, oldest first\n"
+      "  CURRENT.npy  int32 [L,P]: the placement in force, the expert of each slot\n"
+      "  OUT.npy      whole numbers [L,P], written by the program before it says `done`\n"
+      "\n"
+      "There is a line `plan` for each plan, and at the end standard input ends: so should the "
+      "program.\nSlot p is on GPU p / (P/D), that GPU on node gpu / (D/N). Names of files have no "
+      "spaces. What the\nprogram has to tell people goes to standard error: if it fails, the last "
+      "line of that is shown.\nA plan's time is from the request to the answer, with the files; "
+      "the "
+      "time until `ready` is shown\napart. A program that is not ready within start_timeout, has "
+      "no "
+      "plan within timeout, ends, or\nleaves an expert without a slot ends the run. Results are as "
+      "deterministic as the program is.\n"
+      "\n"
+      "For a Python function there is an adapter, planner.py, in experiments/adapters of the "
+      "sources and\nin share/moebal/adapters where moebal is installed:\n"
+      "\n"
+      "  - rival: {use: command, command: python3 planner.py rival, folder: DIRECTORY, timeout: "
+      "10}\n",
+      stream);
+}
 
 typedef struct external_state {
   bool well; /* nothing has failed yet: it may end in peace */
@@ -271,7 +304,7 @@ static const mb_planner_type external_planner = {
 
 const mb_strategy mb_strategy_command = {
     .name = "command",
-    .summary = "a program of your own, asked for each plan: LABEL: {use: command, command: ...}",
+    .summary = "a program of your own plans: LABEL: {use: command, command: ...}",
     .params = params_table,
     .params_size = sizeof(mb_command_params),
     .planner = &external_planner,

@@ -1,21 +1,11 @@
 /* experiments/external_planner.h - `use: command`: a program that makes the plans.
  *
- * The program is started once, and asked line by line on its standard input; it answers on its
- * standard output. Arrays go through files of numpy's .npy format:
- *
- *   moebal                                          program
- *   moebal-planner 1 layers=L experts=E slots=P groups=G nodes=N gpus=D
- *                                                   ready
- *   plan STEP LOADS.npy CURRENT.npy OUT.npy         done
- *   ... once for each plan; then standard input ends, and the program with it.
- *
- * LOADS.npy is float64 [S,L,E], tokens of S slices of the window, oldest first; CURRENT.npy is
- * int32 [L,P], the placement in force. The program writes OUT.npy, whole numbers [L,P], the expert
- * of each slot, before it says `done`. Names have no spaces. What it has to tell people goes to
- * standard error.
+ * It is started once, and asked line by line; mb_external_planner_help() tells how.
  */
 #ifndef MB_EXPERIMENTS_EXTERNAL_PLANNER_H
 #define MB_EXPERIMENTS_EXTERNAL_PLANNER_H
+
+#include <stdio.h>
 
 #include "balancer/planner.h"
 
@@ -35,5 +25,8 @@ typedef struct mb_command_params {
  * program is.
  */
 extern const mb_strategy mb_strategy_command;
+
+/** Prints what such a program has to do: `moebal help planners`. */
+void mb_external_planner_help(FILE *stream);
 
 #endif

@@ -166,7 +166,7 @@ static void print_row(FILE *out, const report_row *row, size_t n_layers, size_t 
   text_line line = {.used = 0};
   double off = 0.0;
 
-  append(&line, "%-26s", row->title);
+  append(&line, "%-25s", row->title);
   double original = find_value(row, n_layers, &columns[0], &columns[0], &off);
   if (row->kind == WORST) {
     append(&line, "%9s", "");
@@ -202,7 +202,7 @@ static void print_verdict(FILE *out, const char *title, row_kind one, row_kind o
                           size_t n_layers, size_t n, const mb_fit_column *columns) {
   text_line line = {.used = 0};
 
-  append(&line, "%-35s", title);
+  append(&line, "%-34s", title);
   for (size_t c = 1; c < n; c++) {
     int n_within = 0;
     int n_known = 0;
@@ -215,7 +215,7 @@ static void print_verdict(FILE *out, const char *title, row_kind one, row_kind o
 void mb_fit_report_print(FILE *out, size_t n_layers, size_t n, const mb_fit_column *columns) {
   text_line head = {.used = 0};
 
-  append(&head, "%-26s%9s", "", columns[0].title);
+  append(&head, "%-25s%9s", "", columns[0].title);
   for (size_t c = 1; c < n; c++) {
     append(&head, "%9s%13s", columns[c].title, "");
   }

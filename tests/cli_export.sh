@@ -2,6 +2,7 @@
 # `moebal export` and `moebal rebalance`: what they write, what they print, and what they refuse.
 set -eu
 words=""
+. "$(dirname "$0")/python.sh"
 . "$(dirname "$0")/cli.sh"
 
 cat >tiny.yaml <<END
@@ -136,10 +137,7 @@ run 0 list strategies
 says "maps: placements decided elsewhere"
 
 # Read back by what the engines read with.
-python=${MOEBAL_PYTHON:-}
-for one in /usr/bin/python3 python3; do
-  if [ -z "$python" ] && $one -c 'import numpy' 2>/dev/null; then python=$one; fi
-done
+python=$(need_python numpy >/dev/null && echo "$python") || python=""
 if [ -z "$python" ]; then
   echo "skipped: reading back with Python, as none here has numpy"
   exit 0
@@ -177,6 +175,16 @@ np.save("loads.npy", np.asfortranarray(loads.astype(">i8")))
 np.save("sum.npy", loads.sum(axis=0).astype(np.float32))
 np.save("wrong.npy", loads[0] - 0.5)
 END
+# Maps that others wrote are all the same placement, and score the same.
+run 0 trace generate -o few.h5 -s steps=5 -s layers=3 -s experts=16 -s top_k=2 -s groups=4
+"$python" "$MOEBAL_SOURCE/tests/import_maps.py" written >out 2>err || fail "import_maps.py"
+for map in written/*/*; do
+  run 0 run tiny.yaml -o few-results.h5 --set trace.file=few.h5 --set summary.from=0 \
+    --set "strategies=[theirs: {use: maps, file: $map}]"
+  grep '^theirs ' out >>scores
+done
+[ "$(wc -l <scores)" -ge 9 ] || fail "of the maps that others write, only $(wc -l <scores) were tried"
+[ "$(sort -u scores | wc -l)" -eq 1 ] || fail "maps of the same placement score differently"
 run 0 rebalance loads.npy --slots 12 --gpus 4 --first-layer 3 -f trtllm -o loads.yaml
 run 0 rebalance sum.npy --slots 12 --gpus 4 --first-layer 3 -f trtllm -o sum.yaml
 says "of these loads"

@@ -3,6 +3,7 @@
 # and that nothing is left behind: no file, no process.
 set -eu
 words=""
+. "$(dirname "$0")/python.sh"
 . "$(dirname "$0")/cli.sh"
 
 TMPDIR=$work/tmp
@@ -149,6 +150,10 @@ fails cut "the map of \`sh cut.sh\`"
 # shellcheck disable=SC2016
 answers shape 'cp "$loads" "$out"'
 fails shape "the map of \`sh shape.sh\`: has 16 slots, but the cluster has 24"
+# An answer that is left from the plan before is none.
+# shellcheck disable=SC2016
+answers stale '[ -e wrote ] || cp "$current" "$out"; : >wrote'
+fails stale "plan at step 20: \`sh stale.sh\` said 'done', but wrote no OUT.npy"
 # In the linear placement byte 5 is expert 5 alone.
 # shellcheck disable=SC2016
 answers forgets 'tr "\005" "\004" <"$current" >"$out"'
@@ -203,14 +208,14 @@ says_wrong 'a: {use: comand, command: true}' "did you mean 'command'?"
 says_wrong 'a: {use: command, command: true, folder: nowhere}' "its folder cannot be entered"
 run 0 list strategies
 says "command: a program of your own"
+run 0 help planners
+says "plan STEP LOADS.npy CURRENT.npy OUT.npy"
+[ "$(awk 'length > 100' out | wc -l)" -eq 0 ] || fail "a line longer than 100 columns"
 run 0 help config
 says "start_timeout"
 
 # Python's: the adapter, and lpt in it. The same placements as our own, bit for bit: test_outside.
-python=${MOEBAL_PYTHON:-}
-for one in /usr/bin/python3 python3; do
-  if [ -z "$python" ] && $one -c 'import numpy' 2>/dev/null; then python=$one; fi
-done
+python=$(need_python numpy >/dev/null && echo "$python") || python=""
 if [ -n "$python" ]; then
   cp "$MOEBAL_SOURCE"/experiments/adapters/*.py .
   cat >broken.py <<'END'

@@ -25,8 +25,12 @@ esac
 
 cd "$root"
 CC=clang cmake --preset fuzz >/dev/null
-cmake --build build/fuzz --target fuzz --parallel "$(nproc)"
-[ $# -gt 0 ] || set -- $(cat build/fuzz/tests/fuzz/targets.txt)
+targets=${*:-$(cat build/fuzz/tests/fuzz/targets.txt)}
+programs=
+for target in $targets; do
+  programs="$programs fuzz_$target"
+done
+cmake --build build/fuzz --parallel "$(nproc)" --target $programs
 
 fixtures=build/fuzz/fixtures
 findings=build/fuzz/findings
@@ -37,7 +41,7 @@ for script in tests/import_*.py; do
 done
 
 status=0
-for target in "$@"; do
+for target in $targets; do
   corpus=build/fuzz/corpus/$target
   log=build/fuzz/$target.log
   mkdir -p "$corpus" "$fixtures/$target"

@@ -31,9 +31,8 @@ static void fill_numbers(void) {
 
 /* `chunk` and `filters` are for HDF5 to write. */
 typedef struct layout {
-  int rank;
   hsize_t dims[4], chunk[4];
-  int filters;
+  int rank, filters;
 } layout;
 
 static size_t size_of(int rank, const hsize_t *dims) {
@@ -109,6 +108,7 @@ static void read_in_all_ways(const layout *shape) {
   hid_t dataset = -1;
   hid_t file = open_file(path, &dataset);
 
+  CU_ASSERT_FATAL(n_rows > 0);
   CHECK_OK(mb_chunk_reader_open(path, "load", dataset, &reader));
   CU_ASSERT_PTR_NOT_NULL_FATAL(reader);
   for (size_t piece = 1; piece <= n_rows; piece = piece * 2 + 1) {
@@ -131,16 +131,16 @@ static void read_in_all_ways(const layout *shape) {
 
 static void test_reads_as_hdf5_does(void) {
   static const layout shapes[] = {
-      {3, {37, 3, 8}, {1, 3, 8}, 0},
-      {3, {37, 3, 8}, {5, 3, 8}, 0},
-      {3, {37, 3, 8}, {37, 3, 8}, 0},
-      {3, {37, 3, 8}, {64, 3, 8}, 0},
-      {3, {1, 1, 1}, {1, 1, 1}, 0},
-      {3, {600, 1, 3}, {1, 1, 3}, 0},
-      {1, {1000}, {7}, 0},
-      {2, {99, 5}, {10, 5}, 0},
-      {4, {23, 2, 3, 7}, {4, 2, 3, 7}, 0},
-      {3, {40, 31, 47}, {3, 31, 47}, 0},
+      {{37, 3, 8}, {1, 3, 8}, 3, 0},
+      {{37, 3, 8}, {5, 3, 8}, 3, 0},
+      {{37, 3, 8}, {37, 3, 8}, 3, 0},
+      {{37, 3, 8}, {64, 3, 8}, 3, 0},
+      {{1, 1, 1}, {1, 1, 1}, 3, 0},
+      {{600, 1, 3}, {1, 1, 3}, 3, 0},
+      {{1000}, {7}, 1, 0},
+      {{99, 5}, {10, 5}, 2, 0},
+      {{23, 2, 3, 7}, {4, 2, 3, 7}, 4, 0},
+      {{40, 31, 47}, {3, 31, 47}, 3, 0},
   };
 
   for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
@@ -173,10 +173,10 @@ static bool is_ours(hid_t type, hid_t plist, const layout *shape) {
 }
 
 static void test_left_to_hdf5(void) {
-  static const layout whole = {3, {37, 3, 8}, {5, 3, 8}, BOTH};
-  static const layout split = {3, {37, 3, 8}, {5, 3, 4}, BOTH};
-  static const layout layers = {3, {37, 3, 8}, {5, 1, 8}, BOTH};
-  static const layout bare = {3, {37, 3, 8}, {5, 3, 8}, 0};
+  static const layout whole = {{37, 3, 8}, {5, 3, 8}, 3, BOTH};
+  static const layout split = {{37, 3, 8}, {5, 3, 4}, 3, BOTH};
+  static const layout layers = {{37, 3, 8}, {5, 1, 8}, 3, BOTH};
+  static const layout bare = {{37, 3, 8}, {5, 3, 8}, 3, 0};
 
   CU_ASSERT(is_ours(H5T_STD_U32LE, make_plist(&whole), &whole));
   CU_ASSERT(!is_ours(H5T_STD_U32BE, make_plist(&whole), &whole));
@@ -201,7 +201,7 @@ static void test_left_to_hdf5(void) {
 
 /* ---- chunks that say which filters they went through ---- */
 
-static const layout masked = {3, {20, 3, 8}, {5, 3, 8}, BOTH};
+static const layout masked = {{20, 3, 8}, {5, 3, 8}, 3, BOTH};
 
 /* A file of four chunks, the third of which is replaced by such bytes. */
 static void replace_chunk(unsigned mask, size_t n_bytes, const void *bytes) {
@@ -271,7 +271,7 @@ static void check_damaged(void) {
 
 /* Deflated rows of another chunk shape: too few or too many numbers. */
 static size_t pack_rows(hsize_t n_rows, unsigned char *bytes) {
-  layout shape = {3, {n_rows, 3, 8}, {n_rows, 3, 8}, BOTH};
+  layout shape = {{n_rows, 3, 8}, {n_rows, 3, 8}, 3, BOTH};
   hsize_t offset[3] = {0};
   hsize_t n_bytes = 0;
   uint32_t mask = 0;
@@ -401,9 +401,9 @@ static void check_written(const layout *shape) {
 
 static void test_writes_as_hdf5_reads(void) {
   static const layout shapes[] = {
-      {3, {1, 1, 1}, {0}, 0},        {1, {100000}, {0}, 0},       {2, {3000, 64}, {0}, 0},
-      {3, {1024, 16, 64}, {0}, 0},   {3, {1025, 16, 64}, {0}, 0}, {3, {515, 32, 512}, {0}, 0},
-      {4, {515, 4, 8, 129}, {0}, 0},
+      {{1, 1, 1}, {0}, 3, 0},        {{100000}, {0}, 1, 0},       {{3000, 64}, {0}, 2, 0},
+      {{1024, 16, 64}, {0}, 3, 0},   {{1025, 16, 64}, {0}, 3, 0}, {{515, 32, 512}, {0}, 3, 0},
+      {{515, 4, 8, 129}, {0}, 4, 0},
   };
 
   for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
@@ -418,7 +418,7 @@ static void test_writes_as_hdf5_reads(void) {
 
 /* The same rows in other pieces. */
 static void test_pieces_do_not_matter(void) {
-  static const layout shape = {3, {700, 1, 32}, {0}, 0};
+  static const layout shape = {{700, 1, 32}, {0}, 3, 0};
 
   omp_set_num_threads(4);
   write_rows(path, &shape, 1);

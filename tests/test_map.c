@@ -197,8 +197,11 @@ static void wrong_ascend(void) {
   check_refused(ROOT("2", LAYER("0", "1", DEVICE("0", "[0]"))), MB_ERR_FORMAT,
                 "moe_layer_count is 2, but layer_list has 1");
   check_refused(ROOT("0", ""), MB_ERR_FORMAT, "layer_list is empty");
-  check_refused(ROOT("1", LAYER("3", "1", DEVICE("0", "[0]"))), MB_ERR_FORMAT,
-                "layer 0: layer_id is 3; should be 0");
+  check_refused(ROOT("1", LAYER("-3", "1", DEVICE("0", "[0]"))), MB_ERR_FORMAT,
+                "layer 0: layer_id is -3");
+  check_refused(
+      ROOT("2", LAYER("3", "1", DEVICE("0", "[0]")) "," LAYER("5", "1", DEVICE("0", "[0]"))),
+      MB_ERR_FORMAT, "layer 1: layer_id is 5; should be 4");
   check_refused(ROOT("1", LAYER("0", "2", DEVICE("0", "[0]"))), MB_ERR_FORMAT,
                 "device_count is 2, and device_list has 1");
   check_refused(ROOT("1", LAYER("0", "2", DEVICE("0", "[0]") "," DEVICE("2", "[0]"))),

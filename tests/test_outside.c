@@ -126,6 +126,92 @@ static void effective_config(void) {
   check_same("again.h5", "hindsight", "best");
 }
 
+/* --- results whose plans are damaged: each is a good file with one thing changed --- */
+
+#define PLANS "/runs/outside/l2/plans/"
+
+static void change_expert(hid_t file) {
+  const hsize_t where[3] = {1, 2, 3};
+  const hsize_t one[3] = {1, 1, 1};
+  const int32_t expert = 99;
+  hid_t dataset = H5Dopen2(file, PLANS "physical_to_logical_map", H5P_DEFAULT);
+  hid_t space = H5Dget_space(dataset);
+  hid_t memory = H5Screate_simple(3, one, NULL);
+
+  results_check(H5Sselect_hyperslab(space, H5S_SELECT_SET, where, NULL, one, NULL));
+  results_check(H5Dwrite(dataset, H5T_NATIVE_INT32, memory, space, H5P_DEFAULT, &expert));
+  results_check(H5Sclose(memory));
+  results_check(H5Sclose(space));
+  results_check(H5Dclose(dataset));
+}
+
+static void drop_maps(hid_t file) {
+  results_check(H5Ldelete(file, PLANS "physical_to_logical_map", H5P_DEFAULT));
+}
+static void drop_steps(hid_t file) {
+  results_check(H5Ldelete(file, PLANS "step", H5P_DEFAULT));
+}
+static void swap_maps(hid_t file) {
+  drop_maps(file);
+  results_check(
+      H5Lcopy(file, PLANS "step", file, PLANS "physical_to_logical_map", H5P_DEFAULT, H5P_DEFAULT));
+}
+static void fewer_maps(hid_t file) {
+  const hsize_t size[3] = {4, 3, 24};
+  hid_t dataset = H5Dopen2(file, PLANS "physical_to_logical_map", H5P_DEFAULT);
+  results_check(H5Dset_extent(dataset, size));
+  results_check(H5Dclose(dataset));
+}
+
+static void set_number(hid_t file, const char *name, int64_t number) {
+  hid_t run = H5Gopen2(file, "/runs/outside", H5P_DEFAULT);
+  results_put_number(run, name, number);
+  results_check(H5Gclose(run));
+}
+static void more_slots(hid_t file) {
+  set_number(file, "n_slots", 28);
+}
+static void no_gpus(hid_t file) {
+  set_number(file, "n_gpus", 0);
+}
+static void odd_gpus(hid_t file) {
+  set_number(file, "n_gpus", 5);
+}
+
+static void damaged_plans(void) {
+  static const struct {
+    void (*change)(hid_t file);
+    const char *text;
+  } cases[] = {
+      {change_expert, "plan 1, layer 5: slot 3 holds expert 99, but experts are 0 to 15"},
+      {drop_maps, PLANS "physical_to_logical_map: the dataset is missing"},
+      {drop_steps, PLANS "step: the dataset is missing"},
+      {swap_maps, "physical_to_logical_map: should be whole numbers of shape"},
+      {fewer_maps, "physical_to_logical_map: should be whole numbers of shape"},
+      {more_slots, "physical_to_logical_map: should be whole numbers of shape"},
+      {no_gpus, "attribute n_gpus is 0"},
+      {odd_gpus, "24 slots do not divide evenly over 5 GPUs"},
+  };
+
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    size_t size = 0;
+    CU_ASSERT_FATAL(moebal("run c.yaml -q -o damaged.h5"));
+    hid_t file = H5Fopen(results_path("damaged.h5"), H5F_ACC_RDWR, H5P_DEFAULT);
+    CU_ASSERT_FATAL(file >= 0);
+    cases[i].change(file);
+    CU_ASSERT(H5Fclose(file) >= 0);
+    CU_ASSERT(!moebal("export damaged.h5 -s l2 -p all -f npy -o damaged.npy 2>said"));
+    char *said = results_slurp(results_path("said"), &size);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(said);
+    bool found = strstr(said, cases[i].text) != NULL && strstr(said, "damaged.h5: /runs/") != NULL;
+    CU_ASSERT(found);
+    if (!found) {
+      (void)printf("\n    %zu: %s", i, said);
+    }
+    free(said);
+  }
+}
+
 /* A Python that has numpy, or NULL. */
 static const char *find_python(void) {
   static const char *const names[] = {"/usr/bin/python3", "python3"};
@@ -139,6 +225,7 @@ static const char *find_python(void) {
   return named;
 }
 
+/* Also with the window in slices, which the adapter adds up. */
 static void python_planner(void) {
   const char *python = find_python();
   const char *source = getenv("MOEBAL_SOURCE");
@@ -150,20 +237,50 @@ static void python_planner(void) {
   }
   (void)snprintf(command, sizeof command,
                  "run c.yaml -q -o python.h5 --set cluster.nodes=1 --set cluster.groups=1 --set "
-                 "'strategies=[lpt, l2, "
-                 "rival: {use: command, command: %s planner.py lpt, folder: \"%s/experiments/"
-                 "adapters\"}]'",
-                 python, source);
+                 "'strategies=[lpt, l2, rival: {use: command, command: %s planner.py lpt, folder: "
+                 "\"%s/experiments/adapters\"}, sliced: {use: command, command: %s planner.py lpt, "
+                 "slices: 4, folder: \"%s/experiments/adapters\"}]'",
+                 python, source, python, source);
   CU_ASSERT_FATAL(moebal(command));
   check_same("python.h5", "lpt", "rival");
+  check_same("python.h5", "lpt", "sliced");
   CU_ASSERT(!same("python.h5", "l2", "rival", "step_imbalance"));
+}
+
+/* A rival in torch: the benchmark's baseline, with groups and nodes, is our own l2. */
+static void torch_planner(void) {
+  static const char rival[] =
+      "import torch_baseline\n"
+      "\n"
+      "def rebalance_experts(load, slots, groups, nodes, gpus):\n"
+      "    print('thinking')\n"
+      "    return torch_baseline.rebalance(load, slots, groups, nodes, gpus, 'l2')[0]\n";
+  const char *python = getenv("MOEBAL_PYTHON");
+  const char *source = getenv("MOEBAL_SOURCE");
+  char command[4096];
+
+  (void)snprintf(command, sizeof command, "%s -c 'import numpy, torch' 2>/dev/null",
+                 python != NULL ? python : "/usr/bin/python3");
+  if (source == NULL || system(command) != 0) {
+    (void)printf("skipped: no torch (MOEBAL_PYTHON names a Python that has it) ... ");
+    return;
+  }
+  write_text("rival.py", rival);
+  (void)snprintf(command, sizeof command,
+                 "run c.yaml -q -o torch.h5 --set 'strategies=[l2, rival: {use: command, command: "
+                 "PYTHONPATH=%s/balancer/naive %s %s/experiments/adapters/planner.py rival}]'",
+                 source, python != NULL ? python : "/usr/bin/python3", source);
+  CU_ASSERT_FATAL(moebal(command));
+  check_same("torch.h5", "l2", "rival");
 }
 
 int main(void) {
   CU_TestInfo tests[] = {{"exported plans, read back", exported_plans},
                          {"all formats of a map", formats_agree},
                          {"the config that a run writes down", effective_config},
+                         {"results with damaged plans", damaged_plans},
                          {"lpt in Python", python_planner},
+                         {"l2 in torch", torch_planner},
                          CU_TEST_INFO_NULL};
 
   return run_suite("outside", tests);

@@ -125,6 +125,9 @@ static void same_scores(void) {
     CU_ASSERT(memcmp(&summary[i], &repeated[i], sizeof summary[i]) == 0);
     CU_ASSERT(isnan(again.node[i][0]));
   }
+  for (size_t l = 0; l < L; l++) {
+    CU_ASSERT(again.moved[1][l] == 0 && again.moved[0][l] > 0); /* serving began with the first */
+  }
   CU_ASSERT(again.step[0][0] == 13 && again.step[1][0] == 0); /* when they took effect */
 }
 

@@ -17,7 +17,6 @@ typedef struct slot {
 
 /* The slots of a rank whose prompts are being read, oldest first: a ring. */
 typedef struct queue {
-  uint32_t *slot; /* [concurrency] */
   size_t first, n;
 } queue;
 
@@ -29,6 +28,8 @@ struct mb_batching {
   double arrivals;  /* a step, in the mean; where utilisation is below 1 */
   slot *slots;      /* [concurrency] */
   queue *queues;    /* [n_ranks] */
+  size_t queue_size;
+  uint32_t *queued; /* [n_ranks,queue_size] slots */
 };
 
 static uint32_t draw_length(gsl_rng *rng, double mean, double spread) {
@@ -46,9 +47,11 @@ static void begin_request(mb_batching *self, uint32_t i) {
   *own = (slot){.busy = true};
   own->kind = domain * params->n_kinds + (uint32_t)gsl_rng_uniform_int(self->rng, params->n_kinds);
   if (params->prefills) {
-    queue *line = &self->queues[i % params->n_ranks];
+    size_t rank = i % params->n_ranks;
+    queue *line = &self->queues[rank];
     own->prompt_left = draw_length(self->rng, params->prompt_mean, params->prompt_spread);
-    line->slot[(line->first + line->n++) % params->concurrency] = i;
+    size_t last = (line->first + line->n++) % self->queue_size;
+    self->queued[rank * self->queue_size + last] = i;
   }
   if (params->decodes) {
     own->output_left = draw_length(self->rng, params->output_mean, params->output_spread);
@@ -84,12 +87,12 @@ static void share_chunk(mb_batching *self, mb_batching_item *items) {
     queue *line = &self->queues[rank];
     uint32_t left = params->chunk / params->n_ranks + (rank < params->chunk % params->n_ranks);
     while (left > 0 && line->n > 0) {
-      uint32_t i = line->slot[line->first];
+      uint32_t i = self->queued[rank * self->queue_size + line->first];
       uint32_t n = self->slots[i].prompt_left < left ? self->slots[i].prompt_left : left;
       items[i].n_tokens = n;
       left -= n;
       if (n == self->slots[i].prompt_left) {
-        line->first = (line->first + 1) % params->concurrency;
+        line->first = (line->first + 1) % self->queue_size;
         line->n--;
       }
     }
@@ -179,15 +182,14 @@ static void warm_up(mb_batching *self, mb_batching_item *items) {
 static mb_status allocate(mb_batching *self) {
   const mb_batching_params *params = &self->params;
 
+  /* As many as the rank has slots, rounded up. */
+  self->queue_size = params->concurrency / params->n_ranks + 1;
   self->slots = calloc(params->concurrency, sizeof *self->slots);
   self->queues = calloc(params->n_ranks, sizeof *self->queues);
-  bool ok = self->slots != NULL && self->queues != NULL;
-  for (uint32_t rank = 0; ok && rank < params->n_ranks; rank++) {
-    self->queues[rank].slot = calloc(params->concurrency, sizeof *self->queues[rank].slot);
-    ok = self->queues[rank].slot != NULL;
-  }
-  return ok ? MB_OK
-            : MB_FAIL(MB_ERR_MEMORY, "no memory for %u requests at a time", params->concurrency);
+  self->queued = calloc(params->n_ranks * self->queue_size, sizeof *self->queued);
+  return self->slots != NULL && self->queues != NULL && self->queued != NULL
+             ? MB_OK
+             : MB_FAIL(MB_ERR_MEMORY, "no memory for %u requests at a time", params->concurrency);
 }
 
 mb_status mb_batching_create(const mb_batching_params *params, gsl_rng *rng,
@@ -216,9 +218,7 @@ void mb_batching_destroy(mb_batching *batching) {
   if (batching == NULL) {
     return;
   }
-  for (uint32_t rank = 0; batching->queues != NULL && rank < batching->params.n_ranks; rank++) {
-    free(batching->queues[rank].slot);
-  }
+  free(batching->queued);
   free(batching->queues);
   free(batching->slots);
   free(batching);

@@ -50,7 +50,7 @@ void mb_batching_destroy(mb_batching *batching); /* NULL is fine */
  * The items of the next step, at most `concurrency`, in the order of the slots; at least one: there
  * is no step without tokens, the time until a request comes is left out.
  */
-size_t mb_batching_next(mb_batching *batching, mb_batching_item *items);
+size_t mb_batching_next(mb_batching *self, mb_batching_item *items);
 
 #ifdef __cplusplus
 }

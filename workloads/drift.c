@@ -72,8 +72,9 @@ static const mb_param params_table[] = {
      .unit = "1",
      .initial = "0.5",
      .min = 0,
-     .max = 1,
-     .help = "0: popular and unpopular experts drift by the same factor; 1: by the same amount",
+     .max = 2,
+     .help = "0: popular and unpopular experts drift by the same factor; 1: by the same amount; "
+             "above: popular ones by less",
      .offset = AT(cold_drift)},
     {.key = NULL},
 };

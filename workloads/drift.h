@@ -37,7 +37,8 @@ extern "C" {
  * what is left stays for ever. Over few experts and windows of few steps, 1 - r at a lag of d steps
  * is nearly sum_j drift_j (1 - exp(-d / steps_j)), r being Pearson's correlation of two windows'
  * shares. h = 0 moves all experts by the same factor; h = 0.5 moves shares as a changing sample of
- * requests does, with a variance in proportion to the share; h = 1 moves all shares by as much.
+ * requests does, with a variance in proportion to the share; h = 1 moves all shares by as much, and
+ * beyond that popular ones move less.
  * A skew below 0 means a flat head and a long cold tail, as recorded routing has it.
  *
  * As the scores are no random draws, a layer's skew is what its parameters say, for every seed.

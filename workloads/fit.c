@@ -19,13 +19,14 @@
 
 enum { FAST, SLOW, N_DRIFTS };
 
-/* Fits in turn of the layers and of the drift, once the exponent is chosen. */
-enum { N_ROUNDS_TO_CHOOSE = 2, N_ROUNDS = 3, MAX_ITERATIONS = 30 };
-static const double tried[] = {0.0, 0.25, 0.5, 0.75, 1.0};
+/* N_ROUNDS: fits in turn of the layers and of the drift. */
+enum { N_ROUNDS = 2, MAX_ITERATIONS = 30 };
+static const double tried[] = {0.0, 0.5, 0.75, 1.0, 1.25, 1.5};
 
-/* Samples of a layer: more where experts are few. Pairs are dearer, but all layers share them. */
+/* Samples of a layer: more where experts are few. Pairs are dearer, but all layers share them;
+   their number is what the drift's parameters are known by. */
 enum { SAMPLED_SHARES = 6144, SAMPLES_MIN = 24, SAMPLES_MAX = 192 };
-enum { SAMPLED_PAIRS = 512, PAIRS_MIN = 6, PAIRS_MAX = 128 };
+enum { PAIRS_TO_CHOOSE = 256, PAIRS = 2048, PAIRS_MIN = 6, PAIRS_MAX = 1024 };
 
 #define PULL 0.03      /* of the drift's parameters to the middle of their range */
 #define FORM_PULL 0.02 /* of a layer's skew to 0 and its sigma to 1 */
@@ -43,18 +44,24 @@ typedef struct wandering {
 enum { N_FORM = 2, N_WANDER = 2 * N_DRIFTS };
 enum { N_FORM_RESIDUALS = 4 };
 
-/* Rows of E doubles that each layer has: of `a`, the states of both processes in a window, and its
-   shares; of `b` the same, some windows later. */
-enum { MEAN, DEVIATION, STATE_A = DEVIATION + N_DRIFTS, STATE_B = STATE_A + N_DRIFTS };
-enum { SHARE_A = STATE_B + N_DRIFTS, SHARE_B, N_ROWS };
+/* Rows of E doubles that each layer has: mean shares; how much the log popularity in a window
+   varies by each process; of the windows a and b, some lags later, how far it is off, and the
+   shares. */
+enum { MEAN, VARIANCE, OFF_A = VARIANCE + N_DRIFTS, OFF_B, SHARE_A, SHARE_B, N_ROWS };
+
+/* The random numbers of a layer, the same for every set of parameters. */
+typedef struct streams {
+  gsl_rng *seeded, *rng; /* the latter at work */
+} streams;
 
 typedef struct fit {
   size_t n_layers, n_experts, n_lags;
+  size_t n_pairs;             /* sampled of each layer */
   double window, n_steps;     /* steps of a window and of the trace */
   mb_windows_layer *measured; /* [L] */
   mb_windows_layer measured_mean;
   double *load;             /* [L] of a window, on average */
-  gsl_rng **seeded, **rng;  /* [L] the latter at work */
+  streams *streams;         /* [L] */
   double *rows;             /* [L,N_ROWS,E] scratch */
   double (*form)[N_FORM];   /* [L] unknowns, as form_of() takes them */
   double unknown[N_WANDER]; /* as wander_of() takes them */
@@ -114,54 +121,57 @@ static void set_layer(const fit *self, size_t l, const double form[N_FORM],
   mb_drift_mean_shares(self->n_experts, sigma_of(form), skew_of(form), mean);
   mb_drift_spread(self->n_experts, mean, wander->cold_drift, spread);
   for (size_t j = 0; j < N_DRIFTS; j++) {
-    double *deviation = row_of(self, l, DEVIATION + j);
-    double variance = averaged_variance(self->window / wander->steps[j]);
+    double averaged = averaged_variance(self->window / wander->steps[j]);
+    double *variance = row_of(self, l, VARIANCE + j);
     for (size_t e = 0; e < self->n_experts; e++) {
-      deviation[e] = sqrt(variance * log1p(wander->ratio[j] * spread[e]));
+      variance[e] = averaged * log1p(wander->ratio[j] * spread[e]);
     }
   }
 }
 
-static void draw_normal(gsl_rng *rng, size_t n, double *x) {
-  for (size_t i = 0; i < n; i++) {
-    x[i] = gsl_ran_gaussian_ziggurat(rng, 1.0);
+static double variance_of(const fit *self, size_t l, size_t e) {
+  return row_of(self, l, VARIANCE + FAST)[e] + row_of(self, l, VARIANCE + SLOW)[e];
+}
+
+static void begin(const fit *self, size_t l) {
+  double *off = row_of(self, l, OFF_A);
+
+  for (size_t e = 0; e < self->n_experts; e++) {
+    off[e] = gsl_ran_gaussian_ziggurat(self->streams[l].rng, sqrt(variance_of(self, l, e)));
   }
 }
 
-/* The shares counted in a window, from the states of both processes in it. */
-static void count_window(const fit *self, size_t l, size_t state, double *share) {
+/* From a to b, k windows later: what stays of both processes, and the rest anew. */
+static void go_on(const fit *self, size_t l, const wandering *wander, double k) {
+  const double *fast = row_of(self, l, VARIANCE + FAST);
+  const double *slow = row_of(self, l, VARIANCE + SLOW);
+  const double *a = row_of(self, l, OFF_A);
+  double *b = row_of(self, l, OFF_B);
+  double keep_fast = averaged_correlation(self->window / wander->steps[FAST], k);
+  double keep_slow = averaged_correlation(self->window / wander->steps[SLOW], k);
+
+  for (size_t e = 0; e < self->n_experts; e++) {
+    double variance = fast[e] + slow[e];
+    double keep = variance > 0.0 ? (fast[e] * keep_fast + slow[e] * keep_slow) / variance : 0.0;
+    double fresh = sqrt(variance * (1.0 - keep * keep));
+    b[e] = keep * a[e] + gsl_ran_gaussian_ziggurat(self->streams[l].rng, fresh);
+  }
+}
+
+/* The shares counted in a window whose log popularity is that far off. */
+static void count_window(const fit *self, size_t l, const double *off, double *share) {
   const double *mean = row_of(self, l, MEAN);
-  const double *deviation = row_of(self, l, DEVIATION);
-  const double *off = row_of(self, l, state);
-  size_t n = self->n_experts;
   double sum = 0.0;
 
-  for (size_t e = 0; e < n; e++) {
-    double fast = deviation[FAST * n + e];
-    double slow = deviation[SLOW * n + e];
-    share[e] = mean[e] * exp(fast * (off[FAST * n + e] - fast / 2.0) +
-                             slow * (off[SLOW * n + e] - slow / 2.0));
+  for (size_t e = 0; e < self->n_experts; e++) {
+    share[e] = mean[e] * exp(off[e] - variance_of(self, l, e) / 2.0);
     sum += share[e];
   }
-  for (size_t e = 0; e < n; e++) {
+  for (size_t e = 0; e < self->n_experts; e++) {
     double p = share[e] / sum;
-    double noise = gsl_ran_gaussian_ziggurat(self->rng[l], sqrt(p * (1.0 - p) / self->load[l]));
+    double noise =
+        gsl_ran_gaussian_ziggurat(self->streams[l].rng, sqrt(p * (1.0 - p) / self->load[l]));
     share[e] = fmax(0.0, p + noise);
-  }
-}
-
-/* Goes on k windows: what the states keep, and the rest anew. */
-static void go_on(const fit *self, size_t l, const wandering *wander, double k) {
-  size_t n = self->n_experts;
-
-  for (size_t j = 0; j < N_DRIFTS; j++) {
-    double keep = averaged_correlation(self->window / wander->steps[j], k);
-    double *a = row_of(self, l, STATE_A + j);
-    double *b = row_of(self, l, STATE_B + j);
-    draw_normal(self->rng[l], n, b);
-    for (size_t e = 0; e < n; e++) {
-      b[e] = keep * a[e] + sqrt(1.0 - keep * keep) * b[e];
-    }
   }
 }
 
@@ -176,13 +186,13 @@ static void expect_skew(const fit *self, size_t l, const double form[N_FORM],
   double *share = row_of(self, l, SHARE_A);
 
   set_layer(self, l, form, wander);
-  gsl_rng_memcpy(self->rng[l], self->seeded[l]);
+  gsl_rng_memcpy(self->streams[l].rng, self->streams[l].seeded);
   *peak = 0.0;
   *gini = 0.0;
   for (size_t i = 0; i < n_samples; i++) {
     double sum = 0.0;
-    draw_normal(self->rng[l], N_DRIFTS * n, row_of(self, l, STATE_A));
-    count_window(self, l, STATE_A, share);
+    begin(self, l);
+    count_window(self, l, row_of(self, l, OFF_A), share);
     gsl_sort(share, 1, n);
     for (size_t e = 0; e < n; e++) {
       sum += share[e];
@@ -212,17 +222,17 @@ static void add_pair(const fit *self, size_t l, size_t k, mb_windows_layer *sum)
 
 static void expect_drift(const fit *self, size_t l, const wandering *wander,
                          mb_windows_layer *mean) {
-  size_t n_samples = clamp(SAMPLED_PAIRS / self->n_layers, PAIRS_MIN, PAIRS_MAX);
+  size_t n_samples = self->n_pairs;
 
   *mean = (mb_windows_layer){.peak = 0.0};
   set_layer(self, l, self->form[l], wander);
-  gsl_rng_memcpy(self->rng[l], self->seeded[l]);
+  gsl_rng_memcpy(self->streams[l].rng, self->streams[l].seeded);
   for (size_t i = 0; i < n_samples; i++) {
-    draw_normal(self->rng[l], N_DRIFTS * self->n_experts, row_of(self, l, STATE_A));
-    count_window(self, l, STATE_A, row_of(self, l, SHARE_A));
+    begin(self, l);
+    count_window(self, l, row_of(self, l, OFF_A), row_of(self, l, SHARE_A));
     for (size_t k = 0; k < self->n_lags; k++) {
       go_on(self, l, wander, (double)mb_windows_lag[k]);
-      count_window(self, l, STATE_B, row_of(self, l, SHARE_B));
+      count_window(self, l, row_of(self, l, OFF_B), row_of(self, l, SHARE_B));
       add_pair(self, l, k, mean);
     }
   }
@@ -252,7 +262,7 @@ static mb_status minimise(residuals *function, void *context, size_t n, size_t p
   }
   int status = gsl_multifit_nlinear_init(&start.vector, &problem, work);
   if (status == GSL_SUCCESS) {
-    status = gsl_multifit_nlinear_driver(MAX_ITERATIONS, 1e-4, 1e-6, 1e-6, NULL, NULL, &info, work);
+    status = gsl_multifit_nlinear_driver(MAX_ITERATIONS, 1e-3, 1e-6, 1e-6, NULL, NULL, &info, work);
   }
   /* Where a search ends early, or can't go on from sampled values, it still is at its best. */
   bool usable = status == GSL_SUCCESS || status == GSL_EMAXITER || status == GSL_ENOPROG;
@@ -359,15 +369,16 @@ static mb_status fit_round(fit *self, double *cost) {
 
 /* Everything fitted anew with that exponent, which no search can find: it changes little by little
    what all other parameters mean. */
-static mb_status fit_with(fit *self, double cold_drift, int n_rounds, double *cost) {
+static mb_status fit_with(fit *self, double cold_drift, double *cost) {
   self->cold_drift = cold_drift;
+  self->n_pairs = clamp(PAIRS_TO_CHOOSE / self->n_layers, PAIRS_MIN, PAIRS_MAX);
   for (size_t l = 0; l < self->n_layers; l++) {
     self->form[l][0] = log(0.7);
     self->form[l][1] = -0.3;
   }
   memset(self->unknown, 0, sizeof self->unknown);
   MB_TRY(fit_forms(self, cost));
-  for (int round = 0; round < n_rounds; round++) {
+  for (int round = 0; round < N_ROUNDS; round++) {
     MB_TRY(fit_round(self, cost));
   }
   return MB_OK;
@@ -379,13 +390,15 @@ static mb_status search(fit *self) {
   double cost = 0.0;
 
   for (size_t i = 0; i < sizeof tried / sizeof *tried; i++) {
-    MB_TRY(fit_with(self, tried[i], N_ROUNDS_TO_CHOOSE, &cost));
+    MB_TRY(fit_with(self, tried[i], &cost));
     if (cost < lowest) {
       lowest = cost;
       best = tried[i];
     }
   }
-  return fit_with(self, best, N_ROUNDS, &cost);
+  MB_TRY(fit_with(self, best, &cost));
+  self->n_pairs = clamp(PAIRS / self->n_layers, PAIRS_MIN, PAIRS_MAX);
+  return fit_round(self, &cost);
 }
 
 /* --- the trace */
@@ -456,33 +469,31 @@ static mb_status allocate(fit *self) {
   self->load = calloc(n_layers, sizeof *self->load);
   self->form = calloc(n_layers, sizeof *self->form);
   self->rows = calloc(n_layers * N_ROWS * self->n_experts, sizeof *self->rows);
-  self->seeded = calloc(n_layers, sizeof *self->seeded);
-  self->rng = calloc(n_layers, sizeof *self->rng);
+  self->streams = calloc(n_layers, sizeof *self->streams);
   bool complete = self->measured != NULL && self->expected != NULL && self->load != NULL &&
-                  self->form != NULL && self->rows != NULL && self->seeded != NULL &&
-                  self->rng != NULL;
+                  self->form != NULL && self->rows != NULL && self->streams != NULL;
   for (size_t l = 0; complete && l < n_layers; l++) {
-    self->seeded[l] = mb_stream_create(0, "fit", l);
-    self->rng[l] = mb_stream_create(0, "fit", l);
-    complete = self->seeded[l] != NULL && self->rng[l] != NULL;
+    self->streams[l].seeded = mb_stream_create(0, "fit", l);
+    self->streams[l].rng = mb_stream_create(0, "fit", l);
+    complete = self->streams[l].seeded != NULL && self->streams[l].rng != NULL;
   }
   return complete ? MB_OK
                   : MB_FAIL(MB_ERR_MEMORY, "no memory to fit %zu layers of %zu experts", n_layers,
                             self->n_experts);
 }
 
-static void free_streams(gsl_rng **streams, size_t n) {
-  for (size_t i = 0; streams != NULL && i < n; i++) {
-    if (streams[i] != NULL) {
-      gsl_rng_free(streams[i]);
-    }
+static void free_stream(gsl_rng *rng) {
+  if (rng != NULL) {
+    gsl_rng_free(rng);
   }
-  free(streams);
 }
 
 static void fini(fit *self) {
-  free_streams(self->seeded, self->n_layers);
-  free_streams(self->rng, self->n_layers);
+  for (size_t l = 0; self->streams != NULL && l < self->n_layers; l++) {
+    free_stream(self->streams[l].seeded);
+    free_stream(self->streams[l].rng);
+  }
+  free(self->streams);
   free(self->measured);
   free(self->expected);
   free(self->load);
@@ -492,10 +503,13 @@ static void fini(fit *self) {
 
 /* --- the parameters */
 
-/* The model's name in configs, by which of its two names the trace gives. */
+/* The model that the trace gives by either name, which "resized" may follow. */
 static const mb_model *find_model(const char *name) {
+  size_t length = strcspn(name, ",");
+
   for (const mb_model *model = mb_models(); model->name != NULL; model++) {
-    if (strcasecmp(model->name, name) == 0 || strcasecmp(model->title, name) == 0) {
+    if ((strlen(model->name) == length && strncasecmp(model->name, name, length) == 0) ||
+        (strlen(model->title) == length && strncasecmp(model->title, name, length) == 0)) {
       return model;
     }
   }

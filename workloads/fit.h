@@ -23,16 +23,16 @@ enum { MB_FIT_WINDOWS_MIN = 8 };
  *   sigma, skew of each layer   from its peak and gini
  *   drift_fast, drift_slow,     from 1 - r and `moved` at all lags up to half the windows, and
  *   steps_fast, steps_slow      chi2, each as a mean over the layers
- *   cold_drift                  of 0, .25, .5, .75 and 1 the one with which all these fit best
+ *   cold_drift                  of 0, .5, .75, 1, 1.25 and 1.5 the one with which these fit best
  *
  * The first two lines are nonlinear least squares of the logarithms (GSL's
- * gsl_multifit_nlinear), in turn until they agree. Expected values are means over samples of pairs
+ * gsl_multifit_nlinear), in turn. Expected values are means over samples of pairs
  * of windows, drawn with random numbers that are the same in every round, so they are smooth in the
  * parameters: a window has the mean share times a lognormal of the variance and the autocorrelation
  * that an AR(1) process has when it is averaged over the window, and normal noise of multinomial
- * variance. Where the data say little, a weak pull (3 % of a residual's weight) holds the slow
- * drift's time near a tenth of the trace and the fast one's near two windows; no more than half the
- * trace can be told from a difference that lasts.
+ * variance. Where the data say little, a weak pull (of 2 to 3 % of a residual's weight) holds the
+ * slow drift's time near a tenth of the trace and the fast one's near two windows; no more than
+ * half the trace can be told from a difference that lasts.
  *
  * What a small set of numbers cannot say is not fitted: which expert is popular, which experts
  * drift together, when topics change.

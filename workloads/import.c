@@ -143,8 +143,9 @@ static void fill_layer_ids(const mb_import_facts *facts, const mb_model *model, 
   bool all = model != NULL && facts->n_layers == model->n_layers;
 
   for (size_t l = 0; l < facts->n_layers; l++) {
-    ids[l] = facts->layer_ids != NULL ? facts->layer_ids[l]
-                                      : (int32_t)(l + (all ? model->first_layer : 0));
+    ids[l] = facts->layer_ids != NULL
+                 ? facts->layer_ids[l]
+                 : (int32_t)(all ? model->first_layer + l * model->layer_step : l);
   }
 }
 

@@ -227,13 +227,14 @@ static mb_status read_counts(void *state, uint64_t first, size_t n, uint32_t *co
 /* Whole rows of chunks at a time, so that none is unpacked twice, unless these are very large. */
 static uint64_t plan_rows(const source *from) {
   hid_t plist = H5Dget_create_plist(from->dataset.id);
-  uint64_t row_bytes = from->row_size * mb_dtype_size(from->dtype);
+  size_t size = mb_dtype_size(from->dtype); /* of a number, or of the load that it becomes */
+  uint64_t row_bytes = from->row_size > 0 ? from->row_size * (size > 4 ? size : 4) : 1;
   uint64_t fit = BLOCK_BYTES / row_bytes > 0 ? BLOCK_BYTES / row_bytes : 1;
   uint64_t most = BLOCK_BYTES_MAX / row_bytes > 0 ? BLOCK_BYTES_MAX / row_bytes : 1;
   hsize_t chunk[3] = {1};
 
   if (plist >= 0 && H5Pget_layout(plist) == H5D_CHUNKED &&
-      H5Pget_chunk(plist, from->dataset.rank, chunk) == from->dataset.rank) {
+      H5Pget_chunk(plist, from->dataset.rank, chunk) == from->dataset.rank && chunk[0] > 0) {
     uint64_t whole = chunk[0] < fit ? fit / chunk[0] * chunk[0] : chunk[0];
     fit = whole < most ? whole : most;
   }
@@ -262,7 +263,7 @@ static mb_status import_dataset(source *from, mb_import *import) {
   mb_load_array array = {.name = from->name,
                          .rank = rank,
                          .dims = from->dims,
-                         .rows = from->row_size > 0 ? plan_rows(from) : 0,
+                         .rows = plan_rows(from),
                          .read = read_counts,
                          .state = from};
   return mb_load_array_import(from->input, &array, import);

@@ -303,6 +303,7 @@ static mb_status replay_passes(const reader *r, const mb_routed_view *view, cons
   }
   free(load);
   if (status == MB_OK) {
+    mb_routed_note_experts(view, r->import);
     mb_import_note(r->import,
                    "%s: token_idx begins anew %zu times, so these are forward passes as they were "
                    "run, and a step each; nothing was served anew",

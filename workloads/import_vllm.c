@@ -9,6 +9,7 @@
  * reach back beyond a rebalance, to loads under another map. So the first is the default.
  */
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -181,15 +182,18 @@ static mb_status check_shape(const reader *r, const char *name, const mb_json_ta
                              r->n_snapshots == 0 ? "the loads" : "the first snapshot's loads");
 }
 
+/* What the file says of its sizes may stand on any line. */
 static mb_status check_header(const reader *r) {
-  const int64_t *said = r->header.counts;
+  const struct {
+    size_t field, found;
+  } sizes[] = {{N_LAYERS, r->n_layers}, {N_SLOTS, r->n_slots}, {N_EXPERTS, r->n_experts}};
 
-  if ((said[N_LAYERS] != 0 && said[N_LAYERS] != (int64_t)r->n_layers) ||
-      (said[N_SLOTS] != 0 && said[N_SLOTS] != (int64_t)r->n_slots)) {
-    return MB_JSON_FAIL(r->json,
-                        "has loads of %zu layers and %zu slots, and should have %" PRId64
-                        " and %" PRId64 ", as num_moe_layers and num_physical_experts say",
-                        r->n_layers, r->n_slots, said[N_LAYERS], said[N_SLOTS]);
+  for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+    int64_t said = r->header.counts[sizes[i].field];
+    if (said != 0 && sizes[i].found != 0 && said != (int64_t)sizes[i].found) {
+      return MB_JSON_FAIL(r->json, "%s is %" PRId64 ", and should be %zu, as the loads have it",
+                          fields[sizes[i].field], said, sizes[i].found);
+    }
   }
   return MB_OK;
 }
@@ -234,8 +238,8 @@ static mb_status take_snapshot(reader *r, uint64_t seen) {
   if (r->n_snapshots == 0) {
     r->n_layers = load->n_rows;
     r->n_slots = load->n_columns;
-    MB_TRY(check_header(r));
   }
+  MB_TRY(check_header(r));
   MB_TRY(check_shape(r, fields[r->chosen], load, false));
   MB_TRY(check_shape(r, fields[MAP], &r->map, true));
   if (r->n_snapshots == 0) {
@@ -354,10 +358,15 @@ static void tell(const reader *r) {
                    path, window, window == 0 ? ": not said" : "");
   }
   if (r->n_snapshots > 1 && r->apart_max > 1) {
+    char apart[64];
+    int n = snprintf(apart, sizeof apart, "%" PRId64, r->apart_min);
+    if (r->apart_min < r->apart_max && n > 0) {
+      (void)snprintf(apart + n, sizeof apart - (size_t)n, " to %" PRId64, r->apart_max);
+    }
     mb_import_note(r->import,
-                   "%s: snapshots are %" PRId64 " to %" PRId64 " forward passes apart; "
-                   "what lies between is not in the file",
-                   path, r->apart_min, r->apart_max);
+                   "%s: snapshots are %s forward passes apart; what lies between is not in the "
+                   "file",
+                   path, apart);
   }
   if (r->chosen == WINDOW && r->n_snapshots > 1 && r->apart_min < window) {
     mb_import_note(r->import,
@@ -407,13 +416,18 @@ static mb_status choose(const char *dataset, int *chosen) {
 
 static const char zip_magic[] = "PK\003\004";
 
+/* A folder can be nothing else. */
+static bool is_requests(const mb_input *input) {
+  return input->is_folder || mb_input_begins(input, zip_magic, 4);
+}
+
 static mb_status read_vllm(size_t n_inputs, const mb_input *inputs,
                            const mb_import_options *options, mb_import *import) {
   size_t n_zips = 0;
   int chosen;
 
   for (size_t i = 0; i < n_inputs; i++) {
-    n_zips += mb_input_begins(&inputs[i], zip_magic, 4);
+    n_zips += is_requests(&inputs[i]);
     if (n_zips != 0 && n_zips != i + 1) {
       return MB_FAIL(MB_ERR_FORMAT,
                      "%s and %s: recorded requests (.npz) and snapshots (JSON) don't fit together",
@@ -438,15 +452,14 @@ static bool recognise_vllm(const mb_input *input) {
   static const char *const names[] = {"window_expert_load", "latest_expert_load",
                                       "num_physical_experts", "num_redundant_experts"};
 
-  return mb_input_begins(input, zip_magic, 4)
-             ? mb_vllm_requests_recognise(input)
-             : mb_json_begins_with(input, sizeof names / sizeof *names, names);
+  return is_requests(input) ? mb_vllm_requests_recognise(input)
+                            : mb_json_begins_with(input, sizeof names / sizeof *names, names);
 }
 
 const mb_importer mb_importer_vllm = {
     .name = "vllm",
     .summary = "expert load dumps of vLLM's balancer (JSON, JSON Lines), and routed_experts of "
-               "requests (.npz)",
+               "requests (.npz, or a folder of them)",
     .recognise = recognise_vllm,
     .joint = true,
     .takes_dataset = true,

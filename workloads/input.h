@@ -16,8 +16,8 @@ extern "C" {
 /** An input that is open for reading. A file may shrink while it is read: every read is checked. */
 typedef struct mb_input {
   const char *path; /* for messages; borrowed */
-  int fd;           /* -1 of a folder */
   uint64_t size;    /* bytes when it was opened; 0 of a folder */
+  int fd;           /* -1 of a folder */
   bool is_folder;
 } mb_input;
 

@@ -25,7 +25,7 @@ typedef struct document {
 
 static bool recognise(const char *begin, size_t n) {
   (void)n;
-  return begin[strspn(begin, " \t\r\n")] != '{' && strstr(begin, ASSIGNMENTS) != NULL;
+  return strstr(begin, ASSIGNMENTS) != NULL; /* YAML may begin with anything, as with { */
 }
 
 static size_t line_of(const yaml_node_t *node) {

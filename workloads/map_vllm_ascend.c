@@ -4,7 +4,8 @@
  *     [{"device_id": 0, "device_expert": [expert of the device's slot 0, ...]}, ...]}, ...]}
  *
  * layer_id counts the MoE layers from 0, as device_id counts the devices. The engine goes by the
- * order of the lists. Source: vllm_ascend/ops/expert_load_balancer.py.
+ * order of the lists; tools that count layers from elsewhere are read, too.
+ * Source: vllm_ascend/ops/expert_load_balancer.py, vllm_ascend/eplb/core/eplb_utils.py.
  */
 #include <inttypes.h>
 
@@ -22,10 +23,10 @@ static mb_status check_number(const char *path, const char *where, const json_t 
   size_t found = 0;
 
   MB_TRY(mb_map_json_size(path, where, object, key, &found));
-  return found == number
-             ? MB_OK
-             : MB_FAIL(MB_ERR_FORMAT, "%s: %s%s is %zu; should be %zu: they count from 0, in order",
-                       path, where, key, found, number);
+  return found == number ? MB_OK
+                         : MB_FAIL(MB_ERR_FORMAT,
+                                   "%s: %s%s is %zu; should be %zu: one more than the one before",
+                                   path, where, key, found, number);
 }
 
 /* Shapes are those of the first layer and its first device. */
@@ -47,14 +48,15 @@ static mb_status init_map(const char *path, const json_t *layers, mb_map *map) {
                                 : MB_FAIL(MB_ERR_FORMAT, "%s: %s", path, mb_error_message());
 }
 
-static mb_status read_layer(const char *path, const json_t *layer, size_t l, const mb_map *map) {
+static mb_status read_layer(const char *path, const json_t *layer, size_t l, size_t first_id,
+                            const mb_map *map) {
   size_t n_each = map->n_slots / map->n_gpus;
   size_t count = 0;
   const json_t *devices = NULL;
   char where[96];
 
   (void)snprintf(where, sizeof where, "layer %zu: ", l);
-  MB_TRY(check_number(path, where, layer, "layer_id", l));
+  MB_TRY(check_number(path, where, layer, "layer_id", first_id + l));
   MB_TRY(mb_map_json_size(path, where, layer, "device_count", &count));
   MB_TRY(mb_map_json_list(path, where, layer, "device_list", &devices));
   if (count != map->n_gpus || json_array_size(devices) != count) {
@@ -77,6 +79,7 @@ static mb_status read_layer(const char *path, const json_t *layer, size_t l, con
 static mb_status read_root(const char *path, const json_t *root, mb_map *map) {
   const json_t *layers = NULL;
   size_t count = 0;
+  size_t first_id = 0;
 
   MB_TRY(mb_map_json_size(path, "", root, "moe_layer_count", &count));
   MB_TRY(mb_map_json_list(path, "", root, "layer_list", &layers));
@@ -86,8 +89,9 @@ static mb_status read_root(const char *path, const json_t *root, mb_map *map) {
                    count, json_array_size(layers));
   }
   MB_TRY(init_map(path, layers, map));
+  MB_TRY(mb_map_json_size(path, "layer 0: ", json_array_get(layers, 0), "layer_id", &first_id));
   for (size_t l = 0; l < count; l++) {
-    MB_TRY(read_layer(path, json_array_get(layers, l), l, map));
+    MB_TRY(read_layer(path, json_array_get(layers, l), l, first_id, map));
   }
   return MB_OK;
 }

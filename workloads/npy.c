@@ -309,7 +309,7 @@ static mb_status take_column(const mb_array *array, uint64_t first, size_t n, ui
       size_t at = (done + i) * (size_t)array->row_size + (size_t)to_item;
       if (to.counts != NULL) {
         to.counts[at] = counts[i];
-      } else {
+      } else if (to.ints != NULL) {
         to.ints[at] = ints[i];
       }
     }

@@ -55,11 +55,10 @@ static mb_status parse_text(cursor *in, const char *expected, char text[TEXT_MAX
   size_t n = 0;
 
   skip_space(in);
-  char quote = in->at < in->end ? *in->at : '\0';
-  if (quote != '\'' && quote != '"') {
+  if (in->at == in->end || (*in->at != '\'' && *in->at != '"')) {
     return fail_syntax(in, expected);
   }
-  in->at++;
+  char quote = *in->at++;
   while (in->at < in->end && *in->at != quote) {
     if (*in->at == '\\' || *in->at == '\0' || n == TEXT_MAX - 1) {
       return fail_syntax(in, expected);
@@ -158,14 +157,14 @@ static const char *kind_name(char kind) {
 
 static bool find_dtype(char kind, uint64_t size, mb_dtype *dtype) {
   static const struct {
-    char kind;
     size_t size;
     mb_dtype dtype;
+    char kind;
   } known[] = {
-      {'b', 1, MB_DTYPE_BOOL}, {'u', 1, MB_DTYPE_U8},  {'i', 1, MB_DTYPE_I8},
-      {'u', 2, MB_DTYPE_U16},  {'i', 2, MB_DTYPE_I16}, {'u', 4, MB_DTYPE_U32},
-      {'i', 4, MB_DTYPE_I32},  {'u', 8, MB_DTYPE_U64}, {'i', 8, MB_DTYPE_I64},
-      {'f', 2, MB_DTYPE_F16},  {'f', 4, MB_DTYPE_F32}, {'f', 8, MB_DTYPE_F64},
+      {1, MB_DTYPE_BOOL, 'b'}, {1, MB_DTYPE_U8, 'u'},  {1, MB_DTYPE_I8, 'i'},
+      {2, MB_DTYPE_U16, 'u'},  {2, MB_DTYPE_I16, 'i'}, {4, MB_DTYPE_U32, 'u'},
+      {4, MB_DTYPE_I32, 'i'},  {8, MB_DTYPE_U64, 'u'}, {8, MB_DTYPE_I64, 'i'},
+      {2, MB_DTYPE_F16, 'f'},  {4, MB_DTYPE_F32, 'f'}, {8, MB_DTYPE_F64, 'f'},
   };
 
   for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
@@ -180,8 +179,8 @@ static bool find_dtype(char kind, uint64_t size, mb_dtype *dtype) {
 /* "<i4": byte order, kind, bytes of an element (characters of a text). */
 static mb_status take_descr(const char *what, const char *descr, mb_npy_header *header) {
   char order = descr[0];
-  char kind = order != '\0' ? descr[1] : '\0';
-  const char *digits = kind != '\0' ? descr + 2 : "";
+  char kind = descr[order != '\0' ? 1 : 0];
+  const char *digits = descr + strnlen(descr, 2);
   size_t n_digits = strspn(digits, "0123456789");
   uint64_t size = 0;
 
@@ -205,7 +204,7 @@ static mb_status take_descr(const char *what, const char *descr, mb_npy_header *
 }
 
 static mb_status parse_descr(cursor *in, mb_npy_header *header) {
-  char descr[TEXT_MAX];
+  char descr[TEXT_MAX] = "";
 
   skip_space(in);
   if (in->at < in->end && (*in->at == '[' || *in->at == '(')) {

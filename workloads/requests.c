@@ -8,6 +8,7 @@
 #include "workloads/requests.h"
 
 #include <gsl/gsl_randist.h>
+#include <inttypes.h>
 #include <math.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -100,7 +101,7 @@ static const mb_param params_table[] = {
     {.key = "reuse",
      .type = MB_PARAM_REAL,
      .unit = "1",
-     .initial = "0.2",
+     .initial = "0.25",
      .min = 0,
      .max = 1,
      .help = "share of a token's experts that the next one keeps, besides those it picks again",
@@ -108,7 +109,7 @@ static const mb_param params_table[] = {
     {.key = "sigma",
      .type = MB_PARAM_REAL,
      .unit = "1",
-     .initial = "0.6",
+     .initial = "0.8",
      .min = 0,
      .max = 5,
      .help = "standard deviation of the experts' log popularity in a domain",
@@ -124,7 +125,7 @@ static const mb_param params_table[] = {
     {.key = "request_sigma",
      .type = MB_PARAM_REAL,
      .unit = "1",
-     .initial = "0.8",
+     .initial = "1",
      .min = 0,
      .max = 5,
      .help = "standard deviation of what a kind of request adds to the log popularity",
@@ -511,12 +512,14 @@ static mb_status check(const requests *self) {
     return MB_FAIL(MB_ERR_PARAM, "phase: requests are served (prefill, decode, mixed), not train");
   }
   if (params->dp_ranks > params->concurrency) {
-    return MB_FAIL(MB_ERR_SHAPE, "dp_ranks: %lld, but concurrency is only %lld requests",
-                   (long long)params->dp_ranks, (long long)params->concurrency);
+    return MB_FAIL(MB_ERR_SHAPE,
+                   "dp_ranks: %" PRId64 ", but concurrency is only %" PRId64 " requests",
+                   params->dp_ranks, params->concurrency);
   }
   if (self->workload.phase != MB_PHASE_DECODE && params->chunk < params->dp_ranks) {
-    return MB_FAIL(MB_ERR_SHAPE, "chunk: %lld tokens for %lld dp_ranks, less than one each",
-                   (long long)params->chunk, (long long)params->dp_ranks);
+    return MB_FAIL(MB_ERR_SHAPE,
+                   "chunk: %" PRId64 " tokens for %" PRId64 " dp_ranks, less than one each",
+                   params->chunk, params->dp_ranks);
   }
   return MB_OK;
 }
@@ -525,6 +528,7 @@ static mb_status init(void *state, const void *params, uint64_t seed, mb_trace_i
   requests *self = state;
 
   self->params = *(const mb_requests_params *)params;
+  self->params.workload.n_tokens = 0; /* there is no such parameter: steps differ */
   self->n_kinds = 2 * (size_t)self->params.kinds;
   self->n_ranks = (size_t)self->params.dp_ranks;
   mb_status status = mb_workload_init(&self->params.workload, &self->workload);

@@ -3,7 +3,6 @@
 
 #include <assert.h>
 #include <inttypes.h>
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <xxhash.h>
@@ -309,6 +308,7 @@ mb_status mb_routed_complete(mb_routed *routed, const char *where, mb_routed_vie
       .n_layers = routed->n_layers,
       .n_experts = routed->n_experts_said != 0 ? routed->n_experts_said : routed->n_experts,
       .top_k = routed->top_k,
+      .knows_experts = routed->n_experts_said != 0,
       .n_tokens = n_tokens,
       .layer_ids = routed->layer_ids,
       .routed = routed,
@@ -346,5 +346,13 @@ void mb_routed_count(const mb_routed_view *view, size_t r, size_t first, size_t 
     for (size_t i = 0; i < n * view->top_k; i++) {
       counts[experts[i]]++;
     }
+  }
+}
+
+void mb_routed_note_experts(const mb_routed_view *view, mb_import *import) {
+  if (!view->knows_experts) {
+    mb_import_note(import,
+                   "%zu experts: the highest that was chosen is %zu; --model says it better",
+                   view->n_experts, view->n_experts - 1);
   }
 }

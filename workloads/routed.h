@@ -6,10 +6,12 @@
 #ifndef MB_WORKLOADS_ROUTED_H
 #define MB_WORKLOADS_ROUTED_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "balancer/status.h"
+#include "workloads/import.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -64,6 +66,7 @@ MB_NODISCARD mb_status mb_routed_append(mb_routed *routed, size_t request, int64
 /** A recording that is complete: every token has a decision in every layer. */
 typedef struct mb_routed_view {
   size_t n_requests, n_layers, n_experts, top_k;
+  bool knows_experts;       /* E was said, and is not what turned up */
   uint64_t n_tokens;        /* of all requests */
   const int32_t *layer_ids; /* [L] ascending */
   const mb_routed *routed;
@@ -92,6 +95,9 @@ const uint16_t *mb_routed_experts(const mb_routed_view *view, size_t request, si
  */
 void mb_routed_count(const mb_routed_view *view, size_t request, size_t first, size_t n,
                      size_t n_sources, size_t source, uint64_t *load);
+
+/** Tells people where E is only what turned up. */
+void mb_routed_note_experts(const mb_routed_view *view, mb_import *import);
 
 #ifdef __cplusplus
 }

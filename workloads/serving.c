@@ -210,19 +210,13 @@ static mb_status serve(server *s, mb_import *import, uint64_t warm_up, uint64_t 
   }
 }
 
-static mb_status begin(const server *s, const mb_import_options *options, const char *model,
-                       const mb_input *input, mb_import *import) {
+static mb_status begin(const server *s, const char *model, const mb_input *input,
+                       mb_import *import) {
   const mb_routed_view *view = s->view;
   bool has_prompts = false;
 
   for (size_t i = 0; i < view->n_requests; i++) {
     has_prompts = has_prompts || mb_routed_prompt(view, i) > 0;
-  }
-  if (options->model == NULL) {
-    mb_import_note(import,
-                   "%zu experts: the highest that was chosen, and those below it, unless "
-                   "the recording says it; --model would say it",
-                   view->n_experts);
   }
   mb_import_facts facts = {
       .n_layers = view->n_layers,
@@ -264,14 +258,13 @@ static void tell(const server *s, mb_import *import, uint64_t warm_up, uint64_t 
                  warm_up, n_steps, n_left);
 }
 
-static mb_status run(server *s, const mb_import_options *options, const char *model,
-                     const mb_input *input, mb_import *import) {
+static mb_status run(server *s, const char *model, const mb_input *input, mb_import *import) {
   uint64_t warm_up =
       s->how.warm_up < 0 ? mean_lifetime(s->view, &s->how) : (uint64_t)s->how.warm_up;
   uint64_t n_steps = 0;
 
   MB_TRY(prepare(s));
-  MB_TRY(begin(s, options, model, input, import));
+  MB_TRY(begin(s, model, input, import));
   MB_TRY(serve(s, import, warm_up, &n_steps));
   if (n_steps <= warm_up) {
     return MB_FAIL(MB_ERR_PARAM,
@@ -280,6 +273,7 @@ static mb_status run(server *s, const mb_import_options *options, const char *mo
                    ": no step is left; ask for a lower --concurrency or a shorter --warm-up",
                    input->path, s->view->n_requests, s->how.concurrency, n_steps, warm_up);
   }
+  mb_routed_note_experts(s->view, import);
   tell(s, import, warm_up, n_steps);
   return MB_OK;
 }
@@ -289,7 +283,7 @@ mb_status mb_serving_replay(const mb_routed_view *view, const mb_import_options 
   server s = {.view = view, .how = options->serving};
 
   MB_TRY(check(view, &s.how, input));
-  mb_status status = run(&s, options, model, input, import);
+  mb_status status = run(&s, model, input, import);
   free(s.order);
   free(s.arrivals);
   free(s.active);

@@ -32,14 +32,14 @@ static mb_status allocate(mb_stationary *self) {
   const mb_workload *workload = &self->workload;
 
   self->share = calloc(workload->n_layers * workload->n_experts, sizeof *self->share);
-  self->picks = calloc(workload->n_layers, sizeof *self->picks);
-  self->rng = calloc(workload->n_layers, sizeof *self->rng);
-  if (self->share == NULL || self->picks == NULL || self->rng == NULL) {
+  self->layers = calloc(workload->n_layers, sizeof *self->layers);
+  if (self->share == NULL || self->layers == NULL) {
     return MB_FAIL(MB_ERR_MEMORY, "no memory for %zu layers of %zu experts", workload->n_layers,
                    workload->n_experts);
   }
   for (size_t layer = 0; layer < workload->n_layers; layer++) {
-    MB_TRY(mb_top_k_init(&self->picks[layer], workload->n_experts, workload->top_k, self->exact));
+    MB_TRY(mb_top_k_init(&self->layers[layer].picks, workload->n_experts, workload->top_k,
+                         self->exact));
   }
   return MB_OK;
 }
@@ -52,12 +52,12 @@ static mb_status init_streams(mb_stationary *self, const char *name, uint64_t se
     (void)snprintf(stream, sizeof stream, "%s/popularity", name);
     gsl_rng *rng = mb_stream_create(seed, stream, layer);
     (void)snprintf(stream, sizeof stream, "%s/count", name);
-    self->rng[layer] = mb_stream_create(seed, stream, layer);
+    self->layers[layer].rng = mb_stream_create(seed, stream, layer);
     if (rng != NULL) {
       draw(params, rng, self->workload.n_experts, self->share + layer * self->workload.n_experts);
       gsl_rng_free(rng);
     }
-    if (rng == NULL || self->rng[layer] == NULL) {
+    if (rng == NULL || self->layers[layer].rng == NULL) {
       return MB_FAIL(MB_ERR_MEMORY, "no memory for the random streams of layer %zu", layer);
     }
   }
@@ -69,9 +69,9 @@ static void set_picks(mb_stationary *self) {
   for (size_t layer = 0; layer < self->workload.n_layers; layer++) {
     const double *share = self->share + layer * self->workload.n_experts;
     if (self->exact) {
-      mb_top_k_set_exact(&self->picks[layer], share);
+      mb_top_k_set_exact(&self->layers[layer].picks, share);
     } else {
-      mb_top_k_set_fast(&self->picks[layer], share);
+      mb_top_k_set_fast(&self->layers[layer].picks, share);
     }
   }
 }
@@ -102,9 +102,11 @@ mb_status mb_stationary_next(void *state, size_t n, uint32_t *load) {
       uint32_t *count = load + (t * workload->n_layers + layer) * workload->n_experts;
       memset(count, 0, workload->n_experts * sizeof *count);
       if (self->exact) {
-        mb_top_k_draw_exact(&self->picks[layer], self->rng[layer], workload->n_tokens, count);
+        mb_top_k_draw_exact(&self->layers[layer].picks, self->layers[layer].rng, workload->n_tokens,
+                            count);
       } else {
-        mb_top_k_draw_fast(&self->picks[layer], self->rng[layer], workload->n_tokens, count);
+        mb_top_k_draw_fast(&self->layers[layer].picks, self->layers[layer].rng, workload->n_tokens,
+                           count);
       }
     }
   }
@@ -114,16 +116,13 @@ mb_status mb_stationary_next(void *state, size_t n, uint32_t *load) {
 void mb_stationary_fini(void *state) {
   mb_stationary *self = state;
 
-  for (size_t layer = 0; layer < self->workload.n_layers; layer++) {
-    if (self->picks != NULL) {
-      mb_top_k_fini(&self->picks[layer]);
-    }
-    if (self->rng != NULL && self->rng[layer] != NULL) {
-      gsl_rng_free(self->rng[layer]);
+  for (size_t layer = 0; self->layers != NULL && layer < self->workload.n_layers; layer++) {
+    mb_top_k_fini(&self->layers[layer].picks);
+    if (self->layers[layer].rng != NULL) {
+      gsl_rng_free(self->layers[layer].rng);
     }
   }
-  free(self->picks);
-  free(self->rng);
+  free(self->layers);
   free(self->share);
   mb_workload_fini(&self->workload);
 }

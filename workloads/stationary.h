@@ -22,13 +22,18 @@ typedef struct mb_stationary_params {
   char sampling[MB_PARAM_TEXT_SIZE];
 } mb_stationary_params;
 
+/** A layer's way to draw loads. */
+typedef struct mb_stationary_layer {
+  mb_top_k picks;
+  gsl_rng *rng;
+} mb_stationary_layer;
+
 /** A stationary generator's state. */
 typedef struct mb_stationary {
   mb_workload workload;
-  double *share;   /* [L,E] */
-  bool exact;      /* how to draw */
-  mb_top_k *picks; /* [L] */
-  gsl_rng **rng;   /* [L] */
+  double *share; /* [L,E] */
+  bool exact;    /* how to draw */
+  mb_stationary_layer *layers;
 } mb_stationary;
 
 /** Draws the shares of a layer, summing to 1. @param params the generator's. */

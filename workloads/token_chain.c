@@ -50,7 +50,7 @@ static void redraw(const mb_token_chain *chain, gsl_rng *rng, uint32_t n, uint32
 
 /* Any experts to begin with, then each is drawn anew often enough to forget that. */
 void mb_token_chain_start(const mb_token_chain *chain, gsl_rng *rng, uint16_t *expert) {
-  enum { SWEEPS = 4 };
+  enum { SWEEPS = 10 };
 
   for (uint32_t i = 0; i < chain->top_k; i++) {
     expert[i] = (uint16_t)i;

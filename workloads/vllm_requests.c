@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "workloads/folder.h"
 #include "workloads/npy.h"
 #include "workloads/routed.h"
 #include "workloads/serving.h"
@@ -23,7 +24,7 @@ typedef struct reader {
   bool *is_dense;         /* [n_layers] without experts */
   size_t n_dense;
   int64_t *rows; /* [ROWS,n_layers,top_k] */
-  size_t index; /* of the input */
+  size_t index;  /* of the request */
 } reader;
 
 static mb_status check_shape(reader *r, const mb_array_info *info) {
@@ -195,8 +196,69 @@ static mb_status read_request(reader *r) {
   }
   mb_array_destroy(array);
   mb_npz_destroy(npz);
+  r->index++;
   return status;
 }
+
+/* --- folders, for recordings of more requests than files can be open at once */
+
+static bool is_npz(const char *name) {
+  size_t n = strlen(name);
+
+  return n > 4 && strcmp(name + n - 4, ".npz") == 0;
+}
+
+static mb_status read_file(reader *r, const char *folder, const char *name) {
+  char *path = mb_folder_join(folder, name);
+  mb_input input;
+
+  if (path == NULL) {
+    return MB_FAIL(MB_ERR_MEMORY, "no memory for the name of %s in %s", name, folder);
+  }
+  mb_status status = mb_input_open(path, &input);
+  if (status == MB_OK) {
+    r->input = &input;
+    status = read_request(r);
+    r->input = NULL;
+    mb_input_close(&input);
+  }
+  free(path);
+  return status;
+}
+
+static mb_status read_folder(reader *r, const char *path) {
+  mb_folder files;
+  mb_status status = MB_OK;
+
+  MB_TRY(mb_folder_list(path, is_npz, &files));
+  if (files.n == 0) {
+    status = MB_FAIL(MB_ERR_FORMAT, "%s: has no .npz file, and should have one a request", path);
+  }
+  for (size_t i = 0; i < files.n && status == MB_OK; i++) {
+    status = read_file(r, path, files.names[i]);
+  }
+  mb_folder_fini(&files);
+  return status;
+}
+
+static bool folder_recognise(const char *path) {
+  mb_folder files = {0};
+  mb_input input;
+  bool found = false;
+
+  if (mb_folder_list(path, is_npz, &files) == MB_OK && files.n > 0) {
+    char *first = mb_folder_join(path, files.names[0]);
+    if (first != NULL && mb_input_open(first, &input) == MB_OK) {
+      found = !input.is_folder && mb_vllm_requests_recognise(&input);
+      mb_input_close(&input);
+    }
+    free(first);
+  }
+  mb_folder_fini(&files);
+  return found;
+}
+
+/* --- the whole */
 
 static void tell_dense(const reader *r) {
   size_t n = 0;
@@ -218,8 +280,7 @@ static mb_status read_all(reader *r, size_t n_inputs, const mb_input *inputs,
 
   for (size_t i = 0; i < n_inputs; i++) {
     r->input = &inputs[i];
-    r->index = i;
-    MB_TRY(read_request(r));
+    MB_TRY(inputs[i].is_folder ? read_folder(r, inputs[i].path) : read_request(r));
   }
   MB_TRY(mb_routed_complete(r->routed, inputs[0].path, &view));
   tell_dense(r);
@@ -241,6 +302,9 @@ mb_status mb_vllm_requests_read(size_t n_inputs, const mb_input *inputs,
 bool mb_vllm_requests_recognise(const mb_input *input) {
   mb_npz *npz = NULL;
 
+  if (input->is_folder) {
+    return folder_recognise(input->path);
+  }
   if (mb_npz_open(input, &npz) != MB_OK) {
     return false;
   }

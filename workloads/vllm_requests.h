@@ -15,10 +15,11 @@
 extern "C" {
 #endif
 
-/** Whether an .npz has routed_experts. */
+/** Whether an .npz has routed_experts, or the first .npz of a folder. */
 bool mb_vllm_requests_recognise(const mb_input *input);
 
-/** All of them served together (workloads/serving.h), in the order of the inputs. */
+/** All of them served together (workloads/serving.h), in the order of the inputs; those of a folder
+ * in the order of their names. */
 MB_NODISCARD mb_status mb_vllm_requests_read(size_t n_inputs, const mb_input *inputs,
                                              const mb_import_options *options, mb_import *import);
 

@@ -60,7 +60,7 @@ mb_status mb_workload_init(const mb_workload_params *params, mb_workload *worklo
     return MB_FAIL(MB_ERR_MEMORY, "no memory for the ids of %zu layers", workload->n_layers);
   }
   for (size_t layer = 0; layer < workload->n_layers; layer++) {
-    workload->layer_ids[layer] = (int32_t)(model->first_layer + layer);
+    workload->layer_ids[layer] = (int32_t)(model->first_layer + layer * model->layer_step);
   }
   return MB_OK;
 }

@@ -2,7 +2,7 @@
 
 The function is that of DeepSeek EPLB: rebalance_experts(load [layers, experts], slots, groups, nodes,
 gpus) returns the expert of each slot [layers, slots], alone or first of several. MODULE:NAME names
-another. What it prints goes to standard error.
+another. The load is a numpy array, or a tensor where the module has imported torch.
 """
 import importlib
 import os
@@ -10,7 +10,7 @@ import sys
 
 import numpy as np
 
-answers, sys.stdout = sys.stdout, sys.stderr
+answers, sys.stdout = sys.stdout, sys.stderr  # what the function prints is no answer
 sys.path.insert(0, os.getcwd())
 module, _, name = sys.argv[1].partition(":")
 rebalance = getattr(importlib.import_module(module), name or "rebalance_experts")
@@ -19,6 +19,8 @@ sizes = [int(shape[key]) for key in ("slots", "groups", "nodes", "gpus")]
 print("ready", file=answers, flush=True)
 for line in sys.stdin:
     _, step, loads, current, out = line.split()
-    placed = rebalance(np.load(loads).sum(axis=0), *sizes)
+    load = np.load(loads).sum(axis=0)
+    load = sys.modules["torch"].from_numpy(load) if "torch" in sys.modules else load
+    placed = rebalance(load, *sizes)
     np.save(out, np.asarray(placed[0] if isinstance(placed, tuple) else placed))
     print("done", file=answers, flush=True)

@@ -307,7 +307,7 @@ def source_text(work, steps):
     licences = "; ".join(f"{kind.name} {kind.licence}" for kind in texts.KINDS)
     c, layers = CONFIG, CONFIG["num_hidden_layers"] - CONFIG["first_k_dense_replace"]
     return (
-        f"A small model of our own, real routing: transformers' DeepSeek-V3 with {layers} MoE layers"
+        f"A small model of our own, real routing: transformers' DeepSeek-V3, {layers} MoE layers"
         f" of {c['n_routed_experts']} experts in {c['n_group']} groups of which a token may use "
         f"{c['topk_group']}, hidden size {c['hidden_size']}, trained by workloads/record/"
         f"make_trace.py on a CPU ({steps} steps, {steps * BATCH * SEQUENCE} tokens) on texts of "

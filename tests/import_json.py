@@ -1,22 +1,27 @@
-"""What import_json_files.sh runs: writes files as their writers do, imports them, and compares."""
+"""What adrs, vllm and tokens are imported from, as Python's json and numpy write it.
 
+  MOEBAL=... import_json.py      imports all of it, and compares with what numpy makes of it
+  import_json.py FOLDER          only writes small ones, for fuzzing: FOLDER/FORMAT/NAME
+"""
+
+import io
 import json
 import os
 import resource
 import subprocess
 import sys
+import tempfile
 
 import h5py
 import numpy as np
 
-moebal, work = sys.argv[1:3]
-os.chdir(work)
 rng = np.random.default_rng(7)
 
 
 def run(*arguments):
     return subprocess.run(
-        [moebal, "trace", "import", *arguments], capture_output=True, text=True, check=False
+        [os.environ["MOEBAL"], "trace", "import", *arguments],
+        capture_output=True, text=True, check=False,
     )
 
 
@@ -190,6 +195,14 @@ def check_npz():
     assert made["layer_ids"].tolist() == [1, 2, 3, 4] and made["top_k"] == 3
     assert (made["load_by_source"] == load).all() and (made["tokens"] == tokens).all()
     made, _ = imported(*names, "--concurrency", "6", "--tokens-per-step", "16")
+    os.mkdir("requests")
+    for name in names:
+        os.link(name, os.path.join("requests", name))
+    from_folder, said = imported("requests", "--concurrency", "6", "--tokens-per-step", "16")
+    assert "format: vllm, recognised by content" in said, said
+    assert (from_folder["load"] == made["load"]).all()
+    os.mkdir("empty")
+    refused("has no .npz file", "empty", "--format", "vllm")
     lifetime = [len(c) - p + -(-p // 16) for p, c in requests]
     assert (made["load"] == load.sum(axis=2)[round(np.mean(lifetime)) :]).all()
     refused("is given twice", names[0], names[0], "--concurrency", "1")
@@ -246,9 +259,113 @@ def check_logger():
     assert made["model"] == meta["model_id"] and "begins anew 5 times" in said, said
 
 
-check_adrs()
-check_memory()
-check_snapshots()
-check_npz()
-check_balance()
-check_logger()
+def lines(*records):
+    return "".join(json.dumps(record) + "\n" for record in records).encode()
+
+
+def npz(**arrays):
+    file = io.BytesIO()
+    np.savez(file, **arrays)
+    return file.getvalue()
+
+
+def fixtures():
+    """{format: {name: bytes}}"""
+    header = {
+        "model_name": "toy", "world_size": 2, "num_moe_layers": 2, "num_physical_experts": 4,
+        "num_logical_experts": 3, "num_redundant_experts": 1, "window_size": 10,
+    }
+    first = {
+        "step": 100, "window_expert_load": [[10, 20, 30, 40], [1, 2, 3, 4]],
+        "latest_expert_load": [[1, 2, 3, 4], [5, 6.0, 7, 8]],
+        "physical_to_logical_map": [[0, 1, 2, 0], [2, 1, 0, -1]],
+    }
+    first["window_expert_load"][1][3] = first["latest_expert_load"][1][3] = 0
+    second = {"step": 200, "latest_expert_load": [[0, 1, 0, 0], [1, 0, 0, 0]]}
+    row = {"step": 1, "latest_expert_load": [[1, 2]], "physical_to_logical_map": [1, 0]}
+    record = {"logical_expert_load": [[1, 2, 3], [4.0, 5, 6]], "é": [None, "\n", 1e-3]}
+    request = npz(
+        request_id="r", prompt_token_ids=np.arange(2), output_token_ids=np.arange(2),
+        routed_experts=np.arange(12).reshape(4, 3, 1).astype(np.int16),
+    )
+    dense = npz(routed_experts=np.array([[[0, 0], [1, 2]], [[0, 0], [2, 0]]]))
+    meta = {"type": "meta", "model_id": "toy", "layers_logged": [0], "num_experts": 5}
+
+    def batch(layer, name, experts):
+        return {"layer": layer, "batch_id": name, "origin_rows": [0], "topk_experts": experts}
+
+    def route(name, token, layer, experts):
+        return {
+            "type": "route", "req_id": name, "token_idx": token, "layer": layer,
+            "topk_ids": experts, "topk_weights": [0.5],
+        }
+
+    return {
+        "adrs": {
+            "plain": json.dumps({"load_history": [record, record], "x": {}}).encode(),
+            "indented": json.dumps({"x": 1, "load_history": [record]}, indent=1).encode(),
+        },
+        "vllm": {
+            "object": json.dumps({"snapshots": [first, second], **header}).encode(),
+            "lines": lines({**header, **first}, {**header, **second}),
+            "headed": lines(header, first, second),
+            "row": lines(row),
+            "request": request,
+            "requests": b"--file a\n" + request + b"--file b\n" + request,
+            "dense": dense,
+        },
+        "tokens": {
+            "balance": lines(*(batch(l, r, [[int(r)], [2]]) for l in (3, 1) for r in (0, 1, "2"))),
+            "two": lines(batch(0, 1, [[0, 1], [2, 1]]), batch(0, 2, [[3, 1]])),
+            "requests": lines(meta, *(route(r, t, 7, [t]) for t in (0, 1, 2) for r in "ab")),
+            "passes": lines(
+                {**meta, "top_k": 1}, *(route("r1", t, 0, [4 - t]) for t in (0, 1, 2, 0, 1, 0, 0))
+            ),
+            "layers": b"--file a\n" + lines(route("r", 0, 2, [1])) + b"--file b\n"
+            + lines(route("r", 0, 5, [2])),
+        },
+    }
+
+
+def write_fixtures(folder):
+    for name, files in fixtures().items():
+        os.makedirs(os.path.join(folder, name), exist_ok=True)
+        for file, content in files.items():
+            with open(os.path.join(folder, name, file), "wb") as out:
+                out.write(content)
+
+
+def check_fixtures():
+    """They are good, or the fuzzer would begin with nothing."""
+    for name, files in fixtures().items():
+        for file, content in files.items():
+            if content.startswith(b"--file"):
+                continue
+            with open("fixture", "wb") as out:
+                out.write(content)
+            made, _ = imported(
+                "fixture", "--format", name, *(["--top-k", "1"] if name == "adrs" else []),
+                *(["--top-k", "1"] if name == "vllm" and file not in ("request", "dense") else []),
+                *(["--warm-up", "0"] if name == "tokens" or file in ("request", "dense") else []),
+            )
+            assert made["load"].sum() > 0
+
+
+def main():
+    if len(sys.argv) == 2:
+        write_fixtures(sys.argv[1])
+        return
+    os.environ["MOEBAL"] = os.path.abspath(os.environ["MOEBAL"])
+    with tempfile.TemporaryDirectory() as work:
+        os.chdir(work)
+        check_fixtures()
+        check_adrs()
+        check_memory()
+        check_snapshots()
+        check_npz()
+        check_balance()
+        check_logger()
+        os.chdir("/")
+
+
+main()
