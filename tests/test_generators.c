@@ -56,6 +56,18 @@ static void test_registry(void) {
   CU_ASSERT(n >= 5);
 }
 
+/* Every second layer of Maverick has experts. */
+static void test_layer_ids(void) {
+  taken made = take_steps("steady", "model=llama-4-maverick steps=1", SEED);
+
+  CU_ASSERT_EQUAL(made.info.n_layers, 24);
+  CU_ASSERT_EQUAL(made.info.layer_ids[0], 1);
+  CU_ASSERT_EQUAL(made.info.layer_ids[1], 3);
+  CU_ASSERT_EQUAL(made.info.layer_ids[23], 47);
+  CU_ASSERT_STRING_EQUAL(made.info.model, "llama-4-maverick");
+  drop(&made);
+}
+
 static bool same_loads(const taken *a, const taken *b, size_t n_steps) {
   size_t size = n_steps * a->info.n_layers * a->info.n_experts * sizeof(uint32_t);
 
@@ -173,6 +185,7 @@ static void test_refusals(void) {
 int main(void) {
   CU_TestInfo tests[] = {
       {"every generator's counts and attributes", test_registry},
+      {"numbers of the layers", test_layer_ids},
       {"same loads for any chunks and threads", test_deterministic},
       {"moments of the stationary ones", test_moments},
       {"the skew they promise", test_skew},

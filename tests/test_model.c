@@ -10,31 +10,31 @@ typedef struct published {
   const char *name;
   double parameters; /* of the whole model, as its makers state them */
   double expert_mib; /* one expert in BF16 */
-  size_t top_k, n_groups;
+  size_t top_k, n_groups, n_layers, n_experts;
 } published;
 
 static const published all[] = {
-    {"deepseek-v3", 671e9, 84.0, 8, 8},
-    {"deepseek-v2", 236e9, 45.0, 6, 8},
-    {"deepseek-v2-lite", 15.7e9, 16.5, 6, 1},
-    {"deepseek-v4-pro", 1.6e12, 126.0, 6, 1},
-    {"deepseek-v4-flash", 284e9, 48.0, 6, 1},
-    {"kimi-k2", 1.04e12, 84.0, 8, 1},
-    {"qwen3-235b-a22b", 235e9, 36.0, 8, 1},
-    {"qwen3-30b-a3b", 30.5e9, 9.0, 8, 1},
-    {"qwen3-next-80b-a3b", 80e9, 6.0, 10, 1},
-    {"qwen3.5-397b-a17b", 397e9, 24.0, 10, 1},
-    {"qwen3-coder-480b-a35b", 480e9, 90.0, 8, 1},
-    {"glm-4.5", 355e9, 45.0, 8, 1},
-    {"glm-4.5-air", 106e9, 33.0, 8, 1},
-    {"glm-5", 744e9, 72.0, 8, 1},
-    {"mixtral-8x7b", 46.7e9, 336.0, 2, 1},
-    {"gpt-oss-20b", 20.9e9, 47.4609375, 4, 1},
-    {"gpt-oss-120b", 116.8e9, 47.4609375, 4, 1},
-    {"llama-4-maverick", 400e9, 240.0, 1, 1},
-    {"llama-4-scout", 109e9, 240.0, 1, 1},
-    {"minimax-m2.5", 230e9, 27.0, 8, 1},
-    {"adrs", 671e9, 84.0, 8, 8},
+    {"deepseek-v3", 671e9, 84.0, 8, 8, 58, 256},
+    {"deepseek-v2", 236e9, 45.0, 6, 8, 59, 160},
+    {"deepseek-v2-lite", 15.7e9, 16.5, 6, 1, 26, 64},
+    {"deepseek-v4-pro", 1.6e12, 126.0, 6, 1, 61, 384},
+    {"deepseek-v4-flash", 284e9, 48.0, 6, 1, 43, 256},
+    {"kimi-k2", 1.04e12, 84.0, 8, 1, 60, 384},
+    {"qwen3-235b-a22b", 235e9, 36.0, 8, 1, 94, 128},
+    {"qwen3-30b-a3b", 30.5e9, 9.0, 8, 1, 48, 128},
+    {"qwen3-next-80b-a3b", 80e9, 6.0, 10, 1, 48, 512},
+    {"qwen3.5-397b-a17b", 397e9, 24.0, 10, 1, 60, 512},
+    {"qwen3-coder-480b-a35b", 480e9, 90.0, 8, 1, 62, 160},
+    {"glm-4.5", 355e9, 45.0, 8, 1, 89, 160},
+    {"glm-4.5-air", 106e9, 33.0, 8, 1, 45, 128},
+    {"glm-5", 744e9, 72.0, 8, 1, 75, 256},
+    {"mixtral-8x7b", 46.7e9, 336.0, 2, 1, 32, 8},
+    {"gpt-oss-20b", 20.9e9, 47.4609375, 4, 1, 24, 32},
+    {"gpt-oss-120b", 116.8e9, 47.4609375, 4, 1, 36, 128},
+    {"llama-4-maverick", 400e9, 240.0, 1, 1, 24, 128},
+    {"llama-4-scout", 109e9, 240.0, 1, 1, 48, 16},
+    {"minimax-m2.5", 230e9, 27.0, 8, 1, 62, 256},
+    {"adrs", 671e9, 84.0, 8, 8, 58, 256},
 };
 
 /* Routed experts hold nearly all weights of such a model: a wrong layer or expert count shows. */
@@ -53,6 +53,8 @@ static void test_published(void) {
     CU_ASSERT(weights / all[i].parameters < 0.99);
     CU_ASSERT_EQUAL(model->top_k, all[i].top_k);
     CU_ASSERT_EQUAL(model->n_groups, all[i].n_groups);
+    CU_ASSERT_EQUAL(model->n_layers, all[i].n_layers);
+    CU_ASSERT_EQUAL(model->n_experts, all[i].n_experts);
   }
 }
 

@@ -247,6 +247,7 @@ typedef struct tally {
   double items, prompts, outputs, begun; /* a step, in the mean */
   double begun_early;                    /* the same in the first tenth of the steps */
   uint32_t most_prompt;                  /* tokens of a step */
+  size_t most_begun;                     /* requests of a step */
 } tally;
 
 static tally run_batching(const mb_batching_params *params, size_t n_steps) {
@@ -260,6 +261,7 @@ static tally run_batching(const mb_batching_params *params, size_t n_steps) {
   for (size_t t = 0; t < n_steps; t++) {
     size_t n = mb_batching_next(batching, items);
     uint32_t prompt = 0;
+    size_t begun = 0;
     CU_ASSERT(n >= 1 && n <= params->concurrency);
     for (size_t i = 0; i < n; i++) {
       CU_ASSERT(items[i].n_tokens >= 1 && (items[i].prompt || items[i].n_tokens == 1));
@@ -267,10 +269,12 @@ static tally run_batching(const mb_batching_params *params, size_t n_steps) {
       CU_ASSERT(items[i].kind < params->n_kinds);
       prompt += items[i].prompt ? items[i].n_tokens : 0;
       found.outputs += items[i].prompt ? 0 : 1;
-      found.begun += t > 0 && items[i].first ? 1 : 0;
+      begun += t > 0 && items[i].first ? 1 : 0;
       found.begun_early += t > 0 && t < n_steps / 10 && items[i].first ? 10 : 0;
     }
     CU_ASSERT(prompt <= params->chunk);
+    found.begun += (double)begun;
+    found.most_begun = begun > found.most_begun ? begun : found.most_begun;
     found.most_prompt = prompt > found.most_prompt ? prompt : found.most_prompt;
     found.prompts += prompt;
     found.items += (double)n;
@@ -304,6 +308,11 @@ static void test_batching(void) {
   CU_ASSERT_EQUAL(decode.prompts, 0.0);
   CU_ASSERT_DOUBLE_EQUAL(decode.begun, 0.5, 0.02);
   CU_ASSERT_DOUBLE_EQUAL(decode.begun_early, 0.5, 0.04);
+
+  /* Requests of equal length don't end together: the first ones were not all begun at once. */
+  params.output_spread = 0.0;
+  CU_ASSERT(run_batching(&params, 1000).most_begun <= 6);
+  params.output_spread = 0.5;
 
   params.utilisation = 0.6;
   tally partly = run_batching(&params, 40000);
@@ -343,6 +352,26 @@ static void test_drift(void) {
   }
   mb_batching_destroy(batching);
   gsl_rng_free(rng);
+}
+
+/* The domains' popularity correlates as told; kinds of the same domain have it in common. */
+static void test_domains(void) {
+  enum { E = 512 };
+  taken made = take_steps("requests",
+                          "layers=1 experts=512 groups=1 top_k=8 steps=1 kinds=4 "
+                          "request_sigma=0.05 head_cap=1e6",
+                          SEED);
+  double logs[3][E];
+  static const size_t kinds[] = {0, 3, 4}; /* two of the first domain, one of the second */
+
+  for (size_t i = 0; i < 3; i++) {
+    for (size_t e = 0; e < E; e++) {
+      logs[i][e] = log(mb_requests_inclusion(made.state, kinds[i], 0)[e]);
+    }
+  }
+  CU_ASSERT(gsl_stats_correlation(logs[0], 1, logs[1], 1, E) > 0.98);
+  CU_ASSERT_DOUBLE_EQUAL(gsl_stats_correlation(logs[0], 1, logs[2], 1, E), 0.4, 0.18);
+  drop(&made);
 }
 
 /* --- sources */
@@ -459,6 +488,7 @@ int main(void) {
       {"mean and variance given the requests", test_mean},
       {"continuous batching", test_batching},
       {"domains of the requests", test_drift},
+      {"popularity in the two domains", test_domains},
       {"loads and tokens by source", test_sources},
       {"prompts, exactly and fast", test_prompts},
       {"loads without the rest", test_plain_next},

@@ -58,7 +58,7 @@ void mb_top_k_draw_exact(const mb_top_k *picks, gsl_rng *rng, uint32_t n_tokens,
  * Counts of n_tokens tokens in O(E): independent binomials whose sum is then put right. Mean and
  * variance of each count are those above, the covariances those of Hajek's approximation; counts
  * are at most n_tokens and sum to k n_tokens. From 64 tokens on, a count's distribution is within a
- * total variation of 0.01 of the exact one, means within 0.2 %, variances within 2 %, where no pi
+ * total variation of 0.015 of the exact one, means within 0.2 %, variances within 2 %, where no pi
  * exceeds 0.9 (tests/test_top_k.c measures it).
  *
  * @param count [E] written.
