@@ -2,7 +2,7 @@
 #include "experiments/fit_report.h"
 
 #include <math.h>
-#include <stdarg.h>
+#include <stdio.h>
 
 #define SKEW_TOLERANCE 0.10
 #define DRIFT_TOLERANCE 0.25
@@ -127,17 +127,15 @@ typedef struct text_line {
   size_t used;
 } text_line;
 
-static void append(text_line *line, const char *format, ...) MB_PRINTF(2, 3);
-
-static void append(text_line *line, const char *format, ...) {
+static void lengthen(text_line *line, int length) {
   size_t room = sizeof line->text - line->used;
-  va_list arguments;
 
-  va_start(arguments, format);
-  int length = vsnprintf(line->text + line->used, room, format, arguments);
-  va_end(arguments);
   line->used += length > 0 && (size_t)length < room ? (size_t)length : 0;
 }
+
+#define APPEND(line, ...) \
+  lengthen(line,          \
+           snprintf((line)->text + (line)->used, sizeof(line)->text - (line)->used, __VA_ARGS__))
 
 static void print_line(FILE *out, text_line *line) {
   while (line->used > 0 && line->text[line->used - 1] == ' ') {
@@ -148,9 +146,9 @@ static void print_line(FILE *out, text_line *line) {
 
 static void append_number(text_line *line, double number) {
   if (isfinite(number)) {
-    append(line, "%9.*f", fabs(number) < 0.9995 ? 4 : 3, number);
+    APPEND(line, "%9.*f", fabs(number) < 0.9995 ? 4 : 3, number);
   } else {
-    append(line, "%9s", "-");
+    APPEND(line, "%9s", "-");
   }
 }
 
@@ -166,19 +164,19 @@ static void print_row(FILE *out, const report_row *row, size_t n_layers, size_t 
   text_line line = {.used = 0};
   double off = 0.0;
 
-  append(&line, "%-25s", row->title);
+  APPEND(&line, "%-25s", row->title);
   double original = find_value(row, n_layers, &columns[0], &columns[0], &off);
   if (row->kind == WORST) {
-    append(&line, "%9s", "");
+    APPEND(&line, "%9s", "");
   } else {
     append_number(&line, original);
   }
   for (size_t c = 1; c < n; c++) {
     append_number(&line, find_value(row, n_layers, &columns[0], &columns[c], &off));
     if (isfinite(off)) {
-      append(&line, " %+6.*f%% %-4s", fabs(off) < 9.9995 ? 1 : 0, 100.0 * off, mark_of(row, off));
+      APPEND(&line, " %+6.*f%% %-4s", fabs(off) < 9.9995 ? 1 : 0, 100.0 * off, mark_of(row, off));
     } else {
-      append(&line, "%13s", "");
+      APPEND(&line, "%13s", "");
     }
   }
   print_line(out, &line);
@@ -202,12 +200,12 @@ static void print_verdict(FILE *out, const char *title, row_kind one, row_kind o
                           size_t n_layers, size_t n, const mb_fit_column *columns) {
   text_line line = {.used = 0};
 
-  append(&line, "%-34s", title);
+  APPEND(&line, "%-34s", title);
   for (size_t c = 1; c < n; c++) {
     int n_within = 0;
     int n_known = 0;
     count(one, other, n_layers, &columns[0], &columns[c], &n_within, &n_known);
-    append(&line, "%6d of %-2d    %-4s   ", n_within, n_known, n_within == n_known ? "ok" : "FAIL");
+    APPEND(&line, "%6d of %-2d    %-4s   ", n_within, n_known, n_within == n_known ? "ok" : "FAIL");
   }
   print_line(out, &line);
 }
@@ -215,9 +213,9 @@ static void print_verdict(FILE *out, const char *title, row_kind one, row_kind o
 void mb_fit_report_print(FILE *out, size_t n_layers, size_t n, const mb_fit_column *columns) {
   text_line head = {.used = 0};
 
-  append(&head, "%-25s%9s", "", columns[0].title);
+  APPEND(&head, "%-25s%9s", "", columns[0].title);
   for (size_t c = 1; c < n; c++) {
-    append(&head, "%9s%13s", columns[c].title, "");
+    APPEND(&head, "%9s%13s", columns[c].title, "");
   }
   print_line(out, &head);
   for (size_t i = 0; i < N_ROWS; i++) {
