@@ -11,8 +11,8 @@ fail() {
   exit 1
 }
 
-"$moebal" list generators >list
-names=$(sed -n 's/^\([a-z][a-z-]*\): .*/\1/p' list)
+"$moebal" list generators >generators.txt
+names=$(sed -n 's/^\([a-z][a-z-]*\): .*/\1/p' generators.txt)
 n=0
 for name in $names; do
   "$moebal" trace generate -g "$name" -m gpt-oss-20b -s steps=30 -s layers=3 -o "$name.h5" >out
@@ -25,8 +25,8 @@ for name in $names; do
   n=$((n + 1))
 done
 test "$n" -ge 6 || fail "only $n generators: $names"
-for word in sigma utilisation; do grep -q "^  $word " list || fail "no parameter $word"; done
-test "$(grep -c "^  model " list)" = 1 || fail "model is not listed once"
+for word in sigma utilisation; do grep -q "^  $word " generators.txt || fail "no parameter $word"; done
+test "$(grep -c "^  model " generators.txt)" = 1 || fail "model is not listed once"
 
 "$moebal" trace generate -g requests -m gpt-oss-20b -s steps=40 -s layers=2 -s dp_ranks=4 \
   -s phase=mixed -o ranks.h5 >out
@@ -35,7 +35,7 @@ grep -q "^ranks *4, attention_dp" out || fail "no ranks: $(cat out)"
 grep -q "/step_phase /load_by_source /tokens" out || fail "no sources: $(cat out)"
 grep -q "same in all layers, and top_k x tokens" out || fail "tokens: $(cat out)"
 
-"$moebal" list models >models
-for word in adrs kimi-k2 "23.6" aiconfigurator; do grep -q "$word" models || fail "no $word"; done
-if grep -q '.\{101,\}' models list; then fail "lines of more than 100 columns"; fi
+"$moebal" list models >models.txt
+for word in adrs kimi-k2 "23.6" aiconfigurator; do grep -q "$word" models.txt || fail "no $word"; done
+if grep -q '.\{101,\}' models.txt generators.txt; then fail "lines of more than 100 columns"; fi
 echo "ok: $n generators"

@@ -56,9 +56,9 @@ mb_status mb_map_json_row(const char *path, const char *where, size_t first_slot
   char text[64];
 
   if (!json_is_array(list) || json_array_size(list) != n) {
-    return MB_FAIL(MB_ERR_FORMAT, "%s: %s has %zu slots%s; should be a list of %zu, as the first is",
-                   path, where, json_array_size(list), json_is_array(list) ? "" : " and is no list",
-                   n);
+    return MB_FAIL(MB_ERR_FORMAT,
+                   "%s: %s has %zu slots%s; should be a list of %zu, as the first is", path, where,
+                   json_array_size(list), json_is_array(list) ? "" : " and is no list", n);
   }
   for (size_t i = 0; i < n; i++) {
     const json_t *value = json_array_get(list, i);
