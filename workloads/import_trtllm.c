@@ -7,6 +7,7 @@
  *
  * Layers are numbered as in the model. Other files, such as cooccurrence_*, are passed over.
  */
+#include <assert.h>
 #include <inttypes.h>
 #include <jansson.h>
 #include <stdio.h>
@@ -492,6 +493,7 @@ static mb_status read_layer(const recording *r, const rank *of, size_t t, size_t
 }
 
 static mb_status read_steps(const recording *r, mb_import *import) {
+  assert(r->n_ranks > 0 && r->n_layers > 0 && r->n_experts > 0);
   size_t n_experts = (size_t)r->n_experts;
   size_t n_rows = r->n_layers * r->n_ranks;
   int64_t *raw = malloc(n_experts * sizeof *raw);
