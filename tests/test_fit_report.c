@@ -62,7 +62,7 @@ static void test_marks(void) {
   const mb_fit_column columns[] = {{"original", original}, {"near", near}, {"far", far}};
 
   char *text = print(3, columns);
-  check_line(text, "                          original     near                  far");
+  check_line(text, "                          original     near                   far");
   check_line(text, "max/mean, mean of layers     3.000    3.000   +0.0% ok      3.000   +0.0% ok");
   check_line(text,
              "max/mean, worst layer                 2.190   +9.5% ok      2.210  +10.5% FAIL");
