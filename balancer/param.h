@@ -13,7 +13,7 @@ extern "C" {
 #endif
 
 /** Bytes of a text parameter in its struct, with the final NUL. */
-#define MB_PARAM_TEXT_SIZE 256
+#define MB_PARAM_TEXT_SIZE 1024
 
 typedef enum mb_param_type {
   MB_PARAM_INT,  /* int64_t; [min, max], or the parameter's `word` */

@@ -79,6 +79,10 @@ mb_status mb_attribute_put_int(hid_t object, const char *name, int64_t value) {
   return put(object, name, H5Tcopy(H5T_NATIVE_INT64), H5Screate(H5S_SCALAR), &value);
 }
 
+mb_status mb_attribute_put_real(hid_t object, const char *name, double value) {
+  return put(object, name, H5Tcopy(H5T_NATIVE_DOUBLE), H5Screate(H5S_SCALAR), &value);
+}
+
 mb_status mb_attribute_put_int32s(hid_t object, const char *name, size_t n, const int32_t *values) {
   return put(object, name, H5Tcopy(H5T_NATIVE_INT32), list_space(n), values);
 }

@@ -16,6 +16,7 @@ MB_NODISCARD mb_status mb_attribute_put_text(hid_t object, const char *name, con
 MB_NODISCARD mb_status mb_attribute_put_texts(hid_t object, const char *name, size_t n,
                                               const char *const *texts); /* [n], n >= 1 */
 MB_NODISCARD mb_status mb_attribute_put_int(hid_t object, const char *name, int64_t value);
+MB_NODISCARD mb_status mb_attribute_put_real(hid_t object, const char *name, double value);
 MB_NODISCARD mb_status mb_attribute_put_int32s(hid_t object, const char *name, size_t n,
                                                const int32_t *values); /* [n], n >= 1 */
 

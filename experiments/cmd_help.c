@@ -5,6 +5,7 @@
 
 #include "experiments/command.h"
 #include "experiments/config_schema.h"
+#include "experiments/external_planner.h"
 
 static const mb_command *find_command(const char *name) {
   for (const mb_command *const *command = mb_commands(); *command != NULL; command++) {
@@ -18,6 +19,7 @@ static const mb_command *find_command(const char *name) {
 static int print_topics(void) {
   (void)puts("Topics:\n"
              "  config     all keys of a config file, with type, unit, default and range\n"
+             "  planners   how a program of your own makes the plans\n"
              "\n"
              "Commands (`moebal help COMMAND`):");
   for (const mb_command *const *command = mb_commands(); *command != NULL; command++) {
@@ -44,7 +46,8 @@ static error_t parse(int key, char *value, struct argp_state *state) {
     if (*found != NULL) {
       argp_error(state, "one topic at a time: '%s' is a second one", value);
     }
-    if (strcmp(value, "config") != 0 && find_command(value) == NULL) {
+    if (strcmp(value, "config") != 0 && strcmp(value, "planners") != 0 &&
+        find_command(value) == NULL) {
       argp_error(state, "there is no topic '%s'; `moebal help` lists them", value);
     }
     *found = value;
@@ -67,6 +70,10 @@ static int help_command(int argc, char **argv) {
   }
   if (strcmp(topic, "config") == 0) {
     mb_config_print_schema(stdout);
+    return MB_EXIT_OK;
+  }
+  if (strcmp(topic, "planners") == 0) {
+    mb_external_planner_help(stdout);
     return MB_EXIT_OK;
   }
   return print_command(find_command(topic));

@@ -9,8 +9,10 @@
 #include "experiments/figure.h"
 #include "experiments/wrap.h"
 #include "sim/metrics.h"
-#include "workloads/generator.h"
+#include "workloads/importer.h"
 #include "workloads/model.h"
+
+#define MIB 1048576.0
 
 static void list_strategies(void) {
   (void)puts("none: the linear placement, never rebalanced; always runs");
@@ -19,22 +21,49 @@ static void list_strategies(void) {
     (void)printf("%s: %s\n", strategy->name, strategy->summary);
     mb_config_print_params(stdout, strategy->params, "  ");
   }
+  mb_config_print_outside(stdout, "");
 }
 
 static void list_generators(void) {
-  for (const mb_generator_type *const *type = mb_generators(); *type != NULL; type++) {
-    (void)printf("%s: %s\n", (*type)->name, (*type)->summary);
-    mb_config_print_params(stdout, (*type)->params, "  ");
+  mb_config_print_generators(stdout, "");
+}
+
+static void list_importers(void) {
+  for (const mb_importer *const *importer = mb_importers(); *importer != NULL; importer++) {
+    (void)printf("%s: %s%s\n", (*importer)->name, (*importer)->summary,
+                 (*importer)->recognise == NULL ? " (has to be named: --format)" : "");
   }
 }
 
+/* "8 (4)": 8 groups, of which a token's experts come from 4. */
+static const char *format_groups(const mb_model *model, char *text, size_t size) {
+  (void)snprintf(text, size, model->group_limit < model->n_groups ? "%zu (%zu)" : "%zu",
+                 model->n_groups, model->group_limit);
+  return text;
+}
+
 static void list_models(void) {
-  (void)printf("%-20s %-28s %6s %7s %5s %6s %14s\n", "name", "model", "layers", "experts", "top_k",
-               "groups", "BF16 MB/expert");
+  char groups[64];
+
+  (void)printf("%-22s %6s %7s %5s %6s %12s   %21s\n", "", "MoE", "", "", "", "hidden x",
+               "MiB of an expert at");
+  (void)printf("%-22s %6s %7s %5s %6s %12s %7s %7s %7s\n", "name", "layers", "experts", "top_k",
+               "groups", "intermediate", "BF16", "FP8", "4.5 bit");
   for (const mb_model *model = mb_models(); model->name != NULL; model++) {
-    (void)printf("%-20s %-28s %6zu %7zu %5zu %6zu %14.1f\n", model->name, model->title,
-                 model->n_layers, model->n_experts, model->top_k, model->n_groups,
-                 mb_model_expert_bytes(model, 16) / 1e6);
+    (void)printf("%-22s %6zu %7zu %5zu %6s %5zu x%5zu %7.1f %7.1f %7.1f\n", model->name,
+                 model->n_layers, model->n_experts, model->top_k,
+                 format_groups(model, groups, sizeof groups), model->hidden, model->intermediate,
+                 mb_model_expert_bytes(model, 16) / MIB, mb_model_expert_bytes(model, 8) / MIB,
+                 mb_model_expert_bytes(model, 4.5) / MIB);
+  }
+  (void)puts("\ngroups (n): a token's experts come from n of the groups. 4.5 bit: NVFP4 with its "
+             "scales;\nthe others are without. Experts are the routed ones.\n");
+  for (const mb_model *model = mb_models(); model->name != NULL; model++) {
+    int column = printf("%s: ", model->name);
+    char text[512];
+    (void)snprintf(text, sizeof text, "%s%s%s. From: %s", model->title,
+                   model->deployment[0] != '\0' ? "; " : "", model->deployment, model->source);
+    mb_wrap_print(stdout, column > 0 ? (size_t)column : 0, 2, text);
   }
 }
 
@@ -56,11 +85,9 @@ static void list_metrics(void) {
 static const struct topic {
   const char *name;
   void (*list)(void);
-} topics[] = {{"strategies", list_strategies},
-              {"generators", list_generators},
-              {"models", list_models},
-              {"figures", list_figures},
-              {"metrics", list_metrics}};
+} topics[] = {{"strategies", list_strategies}, {"generators", list_generators},
+              {"importers", list_importers},   {"models", list_models},
+              {"figures", list_figures},       {"metrics", list_metrics}};
 
 static const struct topic *find_topic(const char *name) {
   for (size_t i = 0; i < sizeof topics / sizeof *topics; i++) {
@@ -81,14 +108,16 @@ static error_t parse(int key, char *value, struct argp_state *state) {
     }
     *found = find_topic(value);
     if (*found == NULL) {
-      argp_error(state,
-                 "there is no list of '%s'; there is strategies, generators, models, figures, "
-                 "metrics",
-                 value);
+      argp_error(
+          state,
+          "there is no list of '%s'; there is strategies, generators, importers, models, figures, "
+          "metrics",
+          value);
     }
     return 0;
   case ARGP_KEY_NO_ARGS:
-    argp_error(state, "a list of what? strategies, generators, models, figures, metrics");
+    argp_error(state,
+               "a list of what? strategies, generators, importers, models, figures, metrics");
     return 0;
   default:
     return ARGP_ERR_UNKNOWN;
@@ -96,10 +125,10 @@ static error_t parse(int key, char *value, struct argp_state *state) {
 }
 
 static int list_command(int argc, char **argv) {
-  static const struct argp argp = {.parser = parse,
-                                   .args_doc = "strategies|generators|models|figures|metrics",
-                                   .doc =
-                                       "Lists what there is, with parameters where there are any."};
+  static const struct argp argp = {
+      .parser = parse,
+      .args_doc = "strategies|generators|importers|models|figures|metrics",
+      .doc = "Lists what there is, with parameters where there are any."};
   const struct topic *found = NULL;
 
   (void)argp_parse(&argp, argc, argv, 0, NULL, &found);
@@ -109,6 +138,6 @@ static int list_command(int argc, char **argv) {
 
 const mb_command mb_command_list = {
     .name = "list",
-    .summary = "strategies, generators, models, figures or metrics",
+    .summary = "strategies, generators, importers, models, figures or metrics",
     .run = list_command,
 };

@@ -8,6 +8,7 @@
 #include "experiments/command.h"
 #include "experiments/config.h"
 #include "experiments/config_schema.h"
+#include "experiments/external_planner.h"
 #include "experiments/interrupt.h"
 #include "experiments/progress.h"
 #include "experiments/results_write.h"
@@ -83,7 +84,8 @@ static void print_row(const run *r, size_t i, int label_width) {
                r->config->strategies[i].label, summary->run_imbalance, summary->step_imbalance_mean,
                summary->step_imbalance_p99, worst, summary->tokens_per_active_slot);
   print_ratio((double)summary->moved_experts, (double)summary->plans, 10, 1);
-  print_ratio(1e3 * summary->planner_seconds, (double)r->n_plans[i], 10, 2);
+  bool planned = r->config->strategies[i].role != MB_REPLAY_RECORDED;
+  print_ratio(1e3 * summary->planner_seconds, planned ? (double)r->n_plans[i] : 0.0, 10, 2);
   (void)putchar('\n');
 }
 
@@ -109,6 +111,18 @@ static void print_legend(const run *r) {
                r->config->output);
 }
 
+/* A program's start is no part of its planning, but people wait for it. */
+static void print_startups(const run *r) {
+  for (size_t i = 0; i < r->config->n_strategies; i++) {
+    const mb_replay_strategy *strategy = &r->config->strategies[i];
+    if (strategy->strategy == &mb_strategy_command) {
+      const mb_command_params *params = strategy->params;
+      (void)printf("%s took %.2f s to start: `%s`\n", strategy->label, *params->startup_seconds,
+                   params->command);
+    }
+  }
+}
+
 static void print_table(const run *r) {
   int width = (int)strlen("strategy");
 
@@ -122,6 +136,7 @@ static void print_table(const run *r) {
     print_row(r, i, width);
   }
   print_legend(r);
+  print_startups(r);
 }
 
 /* A backend or policy that is not what people may expect is said aloud. */
@@ -185,12 +200,23 @@ static mb_status replay(run *r, bool quiet) {
   return status;
 }
 
+static mb_status put_startups(const run *r) {
+  for (size_t i = 0; i < r->config->n_strategies; i++) {
+    if (r->config->strategies[i].strategy == &mb_strategy_command) {
+      const mb_command_params *params = r->config->strategies[i].params;
+      MB_TRY(mb_results_writer_put_startup(r->writer, i, *params->startup_seconds));
+    }
+  }
+  return MB_OK;
+}
+
 static mb_status finish(run *r) {
   char digest[MB_DIGEST_SIZE];
   char *config = NULL;
 
   mb_source_digest(r->source, digest);
   MB_TRY(mb_results_writer_put_summary(r->writer, r->summary));
+  MB_TRY(put_startups(r));
   MB_TRY(mb_config_format(r->config, &r->replay, &config));
   const mb_provenance provenance = {
       .config = config,

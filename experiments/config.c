@@ -9,6 +9,7 @@
 
 #include "experiments/config_schema.h"
 #include "experiments/config_strategies.h"
+#include "experiments/recorded_maps.h"
 
 enum { KEY_SIZE = 256 };
 
@@ -18,8 +19,7 @@ static mb_status no_memory(const mb_config *config) {
 
 /* --- single values --- */
 
-/* Relative to the config's folder, or to the current directory where the command line says it. */
-static char *resolve_path(const mb_config *config, const mb_yaml *node) {
+char *mb_config_resolve_path(const mb_config *config, const mb_yaml *node) {
   const char *slash = strrchr(config->path, '/');
   size_t folder = slash != NULL ? (size_t)(slash - config->path) + 1 : 0;
 
@@ -41,7 +41,7 @@ static mb_status set_path(mb_config *config, const mb_param *param, const mb_yam
   if (node->text[0] == '\0') {
     return mb_yaml_fail(node, MB_ERR_PARAM, "%s is empty: give a path", param->key);
   }
-  *value = resolve_path(config, node);
+  *value = mb_config_resolve_path(config, node);
   return *value != NULL ? MB_OK : no_memory(config);
 }
 
@@ -169,24 +169,33 @@ static mb_status fail_generator(const mb_yaml *node, const mb_yaml *name) {
   return mb_config_fail_name(name, "trace.generate", "generator", name->text, names);
 }
 
-static mb_status read_generator(mb_config *config, const mb_yaml *node) {
+mb_status mb_config_read_generator(const mb_yaml *node, const mb_generator_type **type,
+                                   void **params) {
   const mb_yaml *name = node->kind == MB_YAML_MAPPING ? mb_yaml_get(node, "use") : node;
-  const mb_generator_type *type = find_generator(name);
+  const mb_generator_type *found = find_generator(name);
 
-  if (type == NULL) {
+  if (found == NULL) {
     return fail_generator(node, name);
   }
-  config->generator = type;
-  config->generator_params = calloc(1, type->params_size > 0 ? type->params_size : 1);
-  if (config->generator_params == NULL) {
-    return no_memory(config);
+  void *made = calloc(1, found->params_size > 0 ? found->params_size : 1);
+  if (made == NULL) {
+    return mb_yaml_fail(node, MB_ERR_MEMORY, "out of memory");
   }
-  mb_params_init(type->params, config->generator_params);
+  mb_params_init(found->params, made);
+  mb_status status = MB_OK;
   if (node->kind == MB_YAML_MAPPING) {
-    MB_TRY(
-        mb_config_set_params(node, "trace.generate", true, type->params, config->generator_params));
+    status = mb_config_set_params(node, "trace.generate", true, found->params, made);
   }
-  return mb_config_check_params_given(node, "trace.generate", type->params, node, NULL);
+  if (status == MB_OK) {
+    status = mb_config_check_params_given(node, "trace.generate", found->params, node, NULL);
+  }
+  if (status != MB_OK) {
+    free(made);
+    return status;
+  }
+  *type = found;
+  *params = made;
+  return MB_OK;
 }
 
 static mb_status read_trace(mb_config *config) {
@@ -201,7 +210,9 @@ static mb_status read_trace(mb_config *config) {
     return mb_yaml_fail(mb_yaml_find_nearest(config->root, "trace.file"), MB_ERR_PARAM,
                         "trace is missing: give trace.file, a recorded trace, or trace.generate");
   }
-  return generate != NULL ? read_generator(config, generate) : MB_OK;
+  return generate != NULL
+             ? mb_config_read_generator(generate, &config->generator, &config->generator_params)
+             : MB_OK;
 }
 
 /* --- the whole --- */
@@ -230,11 +241,11 @@ static mb_status apply_setting(mb_config *config, const char *setting) {
   return status;
 }
 
-static void set_defaults(mb_config *config) {
-  for (const mb_param *param = mb_config_values(); param->key != NULL; param++) {
+void mb_config_params_init(const mb_param *table, void *values) {
+  for (const mb_param *param = table; param->key != NULL; param++) {
     if (!mb_config_is_path(param)) {
-      const mb_param table[] = {*param, {0}};
-      mb_params_init(table, config);
+      const mb_param one[] = {*param, {0}};
+      mb_params_init(one, values);
     }
   }
 }
@@ -260,7 +271,7 @@ static mb_status read_all(mb_config *config, size_t n_settings, const char *cons
   for (size_t i = 0; i < n_settings; i++) {
     MB_TRY(apply_setting(config, settings[i]));
   }
-  set_defaults(config);
+  mb_config_params_init(mb_config_values(), config);
   MB_TRY(read_section(config, config->root, ""));
   MB_TRY(check_given(config));
   MB_TRY(check_name(config));
@@ -291,8 +302,7 @@ void mb_config_destroy(mb_config *config) {
     return;
   }
   for (size_t i = 0; i < config->n_strategies; i++) {
-    free((void *)config->strategies[i].label);
-    free((void *)config->strategies[i].params);
+    mb_config_strategy_fini(&config->strategies[i]);
   }
   free(config->strategies);
   free(config->generator_params);
@@ -331,6 +341,22 @@ static mb_status fail_misfit(const mb_config *config, const char *key, mb_status
                       mb_error_message());
 }
 
+/* Placements from files are for this cluster and these loads, or wrong. */
+static mb_status load_recorded(const mb_config *config, const mb_shape *shape,
+                               const mb_trace_info *info) {
+  for (size_t i = 0; i < config->n_strategies; i++) {
+    if (config->strategies[i].role == MB_REPLAY_RECORDED) {
+      mb_recorded_maps *maps = (mb_recorded_maps *)config->strategies[i].params;
+      mb_status status = mb_recorded_maps_load(maps, shape, info);
+      if (status != MB_OK) {
+        return mb_yaml_fail(maps->node, status, "strategies: %s: %s", config->strategies[i].label,
+                            mb_error_message());
+      }
+    }
+  }
+  return MB_OK;
+}
+
 mb_status mb_config_fit(const mb_config *config, const mb_trace_info *info,
                         mb_replay_config *replay) {
   bool auto_from = config->summary_from == MB_CONFIG_FROM_AUTO;
@@ -353,6 +379,7 @@ mb_status mb_config_fit(const mb_config *config, const mb_trace_info *info,
   if (status != MB_OK) {
     return fail_misfit(config, misfit_of_shape(&made.shape), status);
   }
+  MB_TRY(load_recorded(config, &made.shape, info));
   status = mb_replay_check(&made, info);
   if (status != MB_OK) {
     if (made.delay >= made.interval) {
@@ -373,12 +400,14 @@ mb_status mb_config_fit(const mb_config *config, const mb_trace_info *info,
 
 /* --- written out --- */
 
-/* "key: value" for every parameter, in flow style; `separator` goes before the first. */
-static void write_params(FILE *stream, const char *separator, const mb_param *table,
-                         const void *values) {
+void mb_config_write_params(FILE *stream, const char *separator, const mb_param *table,
+                            const void *values) {
   char text[MB_PARAM_TEXT_SIZE];
 
   for (const mb_param *param = table; param != NULL && param->key != NULL; param++) {
+    if (mb_config_is_path(param)) {
+      continue;
+    }
     (void)fprintf(stream, "%s%s: ", separator, param->key);
     separator = ", ";
     (void)mb_param_format(param, values, text, sizeof text);
@@ -401,7 +430,7 @@ static void write_trace(FILE *stream, const mb_config *config) {
     return;
   }
   (void)fprintf(stream, "  generate: {use: %s", config->generator->name);
-  write_params(stream, ", ", config->generator->params, config->generator_params);
+  mb_config_write_params(stream, ", ", config->generator->params, config->generator_params);
   (void)fputs("}\n", stream);
 }
 
@@ -413,9 +442,9 @@ static void write_strategies(FILE *stream, const mb_config *config) {
     const mb_replay_strategy *strategy = &config->strategies[i];
     (void)fputs("  - ", stream);
     mb_yaml_write_text(stream, strategy->label);
-    if (strategy->role == MB_REPLAY_ONLINE) {
+    if (!mb_config_write_outside(stream, strategy) && strategy->role == MB_REPLAY_ONLINE) {
       (void)fprintf(stream, ": {use: %s", strategy->strategy->name);
-      write_params(stream, ", ", strategy->strategy->params, strategy->params);
+      mb_config_write_params(stream, ", ", strategy->strategy->params, strategy->params);
       (void)fputc('}', stream);
     } else if (strategy->role == MB_REPLAY_HINDSIGHT) {
       hindsight = strategy;
@@ -424,7 +453,7 @@ static void write_strategies(FILE *stream, const mb_config *config) {
   }
   assert(hindsight != NULL); /* it always runs */
   (void)fputs("parameters:\n  hindsight: {", stream);
-  write_params(stream, "", hindsight->strategy->params, hindsight->params);
+  mb_config_write_params(stream, "", hindsight->strategy->params, hindsight->params);
   (void)fputs("}\n", stream);
 }
 

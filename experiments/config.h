@@ -48,6 +48,14 @@ MB_NODISCARD mb_status mb_config_read(const char *path, size_t n_settings,
                                       const char *const *settings, mb_config **config);
 void mb_config_destroy(mb_config *config); /* NULL is fine */
 
+/**
+ * What trace.generate says, `node`: a generator, and its parameters.
+ * @param params Transferred: free() it. Written only on MB_OK, as is `type`.
+ * @return MB_OK; MB_ERR_PARAM with FILE:LINE, the key, and what would be right; MB_ERR_MEMORY.
+ */
+MB_NODISCARD mb_status mb_config_read_generator(const mb_yaml *node, const mb_generator_type **type,
+                                                void **params);
+
 /** Opens the trace, or starts the generator. @param source Transferred. */
 MB_NODISCARD mb_status mb_config_open_source(const mb_config *config, mb_source **source);
 

@@ -6,6 +6,8 @@
 #include "balancer/planner.h"
 #include "experiments/backend.h"
 #include "experiments/config.h"
+#include "experiments/external_planner.h"
+#include "experiments/recorded_maps.h"
 #include "experiments/wrap.h"
 #include "workloads/generator.h"
 
@@ -240,6 +242,50 @@ void mb_config_print_params(FILE *stream, const mb_param *table, const char *ind
   }
 }
 
+void mb_config_print_outside(FILE *stream, const char *indent) {
+  char more[32];
+
+  (void)snprintf(more, sizeof more, "%.16s  ", indent);
+  (void)fprintf(stream, "%smaps: %s\n", indent, mb_recorded_maps_summary);
+  mb_config_print_params(stream, mb_recorded_maps_params(), more);
+  (void)fprintf(stream, "%s%s: %s\n", indent, mb_strategy_command.name,
+                mb_strategy_command.summary);
+  mb_config_print_params(stream, mb_strategy_command.params, more);
+}
+
+/* Whether all generators have that parameter, and mean the same by it. */
+static bool is_common(const mb_param *param) {
+  for (const mb_generator_type *const *type = mb_generators(); *type != NULL; type++) {
+    const mb_param *own = mb_param_find((*type)->params, param->key);
+    if (own == NULL || strcmp(own->help, param->help) != 0 || own->initial == NULL ||
+        param->initial == NULL || strcmp(own->initial, param->initial) != 0) {
+      return false;
+    }
+  }
+  return true;
+}
+
+static void print_some(FILE *stream, const mb_param *table, bool common, const char *indent) {
+  for (const mb_param *param = table; param->key != NULL; param++) {
+    if (is_common(param) == common) {
+      const mb_param alone[] = {*param, {.key = NULL}};
+      mb_config_print_params(stream, alone, indent);
+    }
+  }
+}
+
+void mb_config_print_generators(FILE *stream, const char *indent) {
+  char more[32];
+
+  (void)snprintf(more, sizeof more, "%.16s  ", indent);
+  for (const mb_generator_type *const *type = mb_generators(); *type != NULL; type++) {
+    (void)fprintf(stream, "%s%s: %s\n", indent, (*type)->name, (*type)->summary);
+    print_some(stream, (*type)->params, false, more);
+  }
+  (void)fprintf(stream, "%sand each of them has:\n", indent);
+  print_some(stream, (*mb_generators())->params, true, more);
+}
+
 static void print_example(FILE *stream) {
   (void)fputs("\nExample:\n"
               "  name: first\n"
@@ -250,6 +296,8 @@ static void print_example(FILE *stream) {
               "    - lpt\n"
               "    - l2\n"
               "    - l2-long: {use: l2, max_rounds: unlimited}\n"
+              "    - theirs: {use: maps, file: maps.npy, effect_step: maps.steps.npy}\n"
+              "    - rival: {use: command, command: python3 planner.py rival, timeout: 10}\n"
               "  parameters:\n"
               "    l2: {min_gain: 1e-3}\n"
               "\n"
@@ -273,10 +321,9 @@ void mb_config_print_schema(FILE *stream) {
     (void)fprintf(stream, "  %s: %s\n", strategy->name, strategy->summary);
     mb_config_print_params(stream, strategy->params, "    ");
   }
+  (void)fputs("\nStrategies from outside, under a label of yours:\n", stream);
+  mb_config_print_outside(stream, "  ");
   (void)fputs("\nGenerators (trace.generate):\n", stream);
-  for (const mb_generator_type *const *type = mb_generators(); *type != NULL; type++) {
-    (void)fprintf(stream, "  %s: %s\n", (*type)->name, (*type)->summary);
-    mb_config_print_params(stream, (*type)->params, "    ");
-  }
+  mb_config_print_generators(stream, "  ");
   print_example(stream);
 }

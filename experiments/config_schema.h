@@ -39,7 +39,13 @@ const char *const *mb_config_default_strategies(void);
 /** Prints one parameter table: a line a key with type, unit, default, range and help. */
 void mb_config_print_params(FILE *stream, const mb_param *table, const char *indent);
 
+/** Prints what `use` takes beside the registry's names: maps and command, with their keys. */
+void mb_config_print_outside(FILE *stream, const char *indent);
+
 /** Prints the whole schema, with those of the strategies and generators, and an example. */
 void mb_config_print_schema(FILE *stream);
+
+/** The generators with their parameters; those that all have are printed once, at the end. */
+void mb_config_print_generators(FILE *stream, const char *indent);
 
 #endif

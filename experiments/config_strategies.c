@@ -5,12 +5,16 @@
 #include <string.h>
 
 #include "experiments/config_schema.h"
+#include "experiments/external_planner.h"
+#include "experiments/recorded_maps.h"
 
 /* Holds "parameters." and any strategy's name; longer ones are cut off. */
 enum { KEY_SIZE = 128 };
 
 static const char NONE[] = "none";
 static const char HINDSIGHT[] = "hindsight";
+static const char MAPS[] = "maps";
+static const char COMMAND[] = "command";
 
 /* The strategy that hindsight plans with. */
 static const char HINDSIGHT_USES[] = "l2";
@@ -42,6 +46,9 @@ mb_status mb_config_set_params(const mb_yaml *mapping, const char *key, bool has
     }
     if (param != NULL) {
       MB_TRY(mb_config_check_scalar(child, param, child->key));
+      if (mb_config_is_path(param)) {
+        continue;
+      }
     }
     /* An unknown key has a message of its own, whatever its value. */
     mb_status status = mb_params_set(table, child->key, param != NULL ? child->text : "", values);
@@ -87,9 +94,13 @@ static mb_status fail_strategy(const mb_yaml *node, const char *key, const char 
   mb_param names[MANY] = {{.key = NONE}, {.key = HINDSIGHT}};
   size_t n = 2;
 
-  for (const mb_strategy *strategy = mb_strategies(); strategy->name != NULL && n + 1 < MANY;
+  for (const mb_strategy *strategy = mb_strategies(); strategy->name != NULL && n + 3 < MANY;
        strategy++) {
     names[n++].key = strategy->name;
+  }
+  if (strcmp(key, "strategies") == 0) {
+    names[n++].key = MAPS;
+    names[n++].key = COMMAND;
   }
   return mb_config_fail_name(node, key, "strategy", name, names);
 }
@@ -153,7 +164,37 @@ static bool has_label(const mb_config *config, const char *label) {
   return false;
 }
 
-/* Appends a strategy; `own` is the mapping of its own parameters, or NULL. */
+void mb_config_strategy_fini(mb_replay_strategy *strategy) {
+  if (strategy->role == MB_REPLAY_RECORDED) {
+    mb_recorded_maps_destroy((mb_recorded_maps *)strategy->params);
+  } else {
+    if (strategy->strategy == &mb_strategy_command) {
+      free(((mb_command_params *)strategy->params)->folder);
+    }
+    free((void *)strategy->params);
+  }
+  free((void *)strategy->label);
+}
+
+/* @param params transferred, even on failure. */
+static mb_status append(mb_config *config, const char *label, mb_replay_role role,
+                        const mb_strategy *type, void *params) {
+  char *copy = strdup(label);
+  mb_replay_strategy *grown =
+      realloc(config->strategies, (config->n_strategies + 1) * sizeof *grown);
+  if (grown != NULL) {
+    config->strategies = grown;
+  }
+  mb_replay_strategy made = {.label = copy, .role = role, .strategy = type, .params = params};
+  if (copy == NULL || grown == NULL) {
+    mb_config_strategy_fini(&made);
+    return MB_FAIL(MB_ERR_MEMORY, "%s: out of memory", config->path);
+  }
+  grown[config->n_strategies++] = made;
+  return MB_OK;
+}
+
+/* Appends a strategy of the registry; `own` is the mapping of its own parameters, or NULL. */
 static mb_status add(mb_config *config, const char *label, mb_replay_role role,
                      const mb_strategy *type, const mb_yaml *own) {
   void *params = NULL;
@@ -162,21 +203,161 @@ static mb_status add(mb_config *config, const char *label, mb_replay_role role,
     const char *shared = role == MB_REPLAY_HINDSIGHT ? HINDSIGHT : type->name;
     MB_TRY(make_params(config, type, shared, own, &params));
   }
-  char *copy = strdup(label);
-  mb_replay_strategy *grown =
-      realloc(config->strategies, (config->n_strategies + 1) * sizeof *grown);
-  if (grown != NULL) {
-    config->strategies = grown;
+  return append(config, label, role, type, params);
+}
+
+/* --- strategies from outside: maps and programs --- */
+
+static mb_status set_path(const mb_config *config, const mb_yaml *node, const mb_param *param,
+                          char **path) {
+  MB_TRY(mb_config_check_scalar(node, param, param->key));
+  if (node->text[0] == '\0') {
+    return mb_yaml_fail(node, MB_ERR_PARAM, "%s is empty: give a path", param->key);
   }
-  if (copy == NULL || grown == NULL) {
-    free(copy);
-    free(params);
+  free(*path);
+  *path = mb_config_resolve_path(config, node);
+  return *path != NULL ? MB_OK : MB_FAIL(MB_ERR_MEMORY, "%s: out of memory", config->path);
+}
+
+static mb_status set_step(const mb_yaml *node, int64_t *step) {
+  static const mb_param param[] = {{.key = "effect_step",
+                                    .type = MB_PARAM_INT,
+                                    .unit = "steps",
+                                    .max = 1 << 30,
+                                    .help = "a step, a list of steps, or an .npy file"},
+                                   {0}};
+
+  MB_TRY(mb_config_check_scalar(node, param, param->key));
+  mb_status status = mb_params_set(param, param->key, node->text, step);
+  return status == MB_OK ? MB_OK : mb_yaml_fail(node, status, "%s", mb_error_message());
+}
+
+/* A step, a list of them, or the path of a file. */
+static mb_status set_effect_step(const mb_config *config, const mb_yaml *node,
+                                 const mb_param *param, mb_recorded_maps *maps) {
+  bool list = node->kind == MB_YAML_SEQUENCE;
+
+  if (node->kind == MB_YAML_SCALAR && (node->quoted || node->text[0] == '\0' ||
+                                       node->text[strspn(node->text, "0123456789")] != '\0')) {
+    return set_path(config, node, param, &maps->steps_file);
+  }
+  if (list && node->n_children == 0) {
+    return mb_yaml_fail(node, MB_ERR_PARAM,
+                        "effect_step is an empty list: give a step for each "
+                        "placement");
+  }
+  maps->n_steps = list ? node->n_children : 1;
+  maps->steps = calloc(maps->n_steps, sizeof *maps->steps);
+  if (maps->steps == NULL) {
     return MB_FAIL(MB_ERR_MEMORY, "%s: out of memory", config->path);
   }
-  grown[config->n_strategies++] =
-      (mb_replay_strategy){.label = copy, .role = role, .strategy = type, .params = params};
+  for (size_t i = 0; i < maps->n_steps; i++) {
+    MB_TRY(set_step(list ? node->children[i] : node, &maps->steps[i]));
+  }
   return MB_OK;
 }
+
+static mb_status read_maps(const mb_config *config, const mb_yaml *entry, mb_recorded_maps *maps) {
+  const mb_param *table = mb_recorded_maps_params();
+  char unused[MB_PARAM_TEXT_SIZE];
+
+  for (size_t i = 0; i < entry->n_children; i++) {
+    const mb_yaml *child = entry->children[i];
+    const mb_param *param = mb_param_find(table, child->key);
+    if (param != NULL && mb_config_is_path(param)) {
+      MB_TRY(set_path(config, child, param, &maps->file));
+    } else if (param != NULL) {
+      MB_TRY(set_effect_step(config, child, param, maps));
+    } else if (strcmp(child->key, "use") != 0) {
+      mb_status status = mb_params_set(table, child->key, "", unused); /* has the message */
+      return mb_yaml_fail(child, status, "%s: %s", entry->key, mb_error_message());
+    }
+  }
+  return mb_config_check_params_given(entry, entry->key, table, entry, NULL);
+}
+
+static mb_status add_maps(mb_config *config, const mb_yaml *entry) {
+  mb_recorded_maps *maps = calloc(1, sizeof *maps);
+
+  if (maps == NULL) {
+    return MB_FAIL(MB_ERR_MEMORY, "%s: out of memory", config->path);
+  }
+  maps->node = entry;
+  mb_status status = read_maps(config, entry, maps);
+  if (status != MB_OK) {
+    mb_recorded_maps_destroy(maps);
+    return status;
+  }
+  return append(config, entry->key, MB_REPLAY_RECORDED, NULL, maps);
+}
+
+/* The folder that the config lies in, or the current one where the command line says all. */
+static char *config_folder(const mb_config *config, const mb_yaml *entry) {
+  const char *slash = strrchr(config->path, '/');
+
+  if (slash == NULL || entry->line == 0) {
+    return strdup(".");
+  }
+  return slash == config->path ? strdup("/")
+                               : strndup(config->path, (size_t)(slash - config->path));
+}
+
+static mb_status read_command(const mb_config *config, const mb_yaml *entry,
+                              mb_command_params *params) {
+  const mb_param *table = mb_strategy_command.params;
+  const mb_yaml *folder = mb_yaml_get(entry, "folder");
+
+  mb_config_params_init(table, params);
+  params->startup_seconds = &params->startup;
+  MB_TRY(mb_config_set_params(entry, entry->key, true, table, params));
+  MB_TRY(mb_config_check_params_given(entry, entry->key, table, entry, NULL));
+  if (params->command[0] == '\0') {
+    return mb_yaml_fail(entry, MB_ERR_PARAM, "%s: command is empty: give a shell command",
+                        entry->key);
+  }
+  if (folder != NULL) {
+    return set_path(config, folder, mb_param_find(table, "folder"), &params->folder);
+  }
+  params->folder = config_folder(config, entry);
+  return params->folder != NULL ? MB_OK : MB_FAIL(MB_ERR_MEMORY, "%s: out of memory", config->path);
+}
+
+static mb_status add_command(mb_config *config, const mb_yaml *entry) {
+  mb_command_params *params = calloc(1, sizeof *params);
+
+  if (params == NULL) {
+    return MB_FAIL(MB_ERR_MEMORY, "%s: out of memory", config->path);
+  }
+  mb_status status = read_command(config, entry, params);
+  if (status != MB_OK) {
+    free(params->folder);
+    free(params);
+    return status;
+  }
+  return append(config, entry->key, MB_REPLAY_ONLINE, &mb_strategy_command, params);
+}
+
+bool mb_config_write_outside(FILE *stream, const mb_replay_strategy *strategy) {
+  if (strategy->role == MB_REPLAY_RECORDED) {
+    (void)fputs(": ", stream);
+    mb_recorded_maps_write(stream, (const mb_recorded_maps *)strategy->params);
+    return true;
+  }
+  if (strategy->strategy != &mb_strategy_command) {
+    return false;
+  }
+  const mb_command_params *params = strategy->params;
+  char *folder = realpath(params->folder, NULL);
+  (void)fprintf(stream, ": {use: %s", COMMAND);
+  mb_config_write_params(stream, ", ", mb_strategy_command.params, params);
+  (void)fputs(", folder: ", stream);
+  mb_yaml_write_text(stream, folder != NULL ? folder : params->folder);
+  (void)fputc('}', stream);
+  free(folder);
+  return true;
+}
+
+/* --- the list --- */
 
 static mb_status add_none(mb_config *config) {
   return add(config, NONE, MB_REPLAY_NONE, NULL, NULL);
@@ -192,6 +373,11 @@ static mb_status add_by_name(mb_config *config, const mb_yaml *node, const char 
   }
   if (strcmp(name, HINDSIGHT) == 0) {
     return add_hindsight(config);
+  }
+  if (strcmp(name, MAPS) == 0 || strcmp(name, COMMAND) == 0) {
+    return mb_yaml_fail(node, MB_ERR_PARAM,
+                        "strategies: '%s' does not say which: write LABEL: {use: %s, ...}", name,
+                        name);
   }
   const mb_strategy *type = mb_strategy_find(name);
   return type != NULL ? add(config, name, MB_REPLAY_ONLINE, type, NULL)
@@ -235,15 +421,20 @@ static mb_status add_labelled(mb_config *config, const mb_yaml *entry) {
                         entry->key);
   }
   const mb_strategy *type = mb_strategy_find(use->text);
-  if (type == NULL) {
+  bool maps = strcmp(use->text, MAPS) == 0;
+  bool command = strcmp(use->text, COMMAND) == 0;
+  if (type == NULL && !maps && !command) {
     return fail_strategy(use, "strategies", use->text);
   }
   MB_TRY(check_label(config, entry, entry->key));
-  if (strcmp(entry->key, type->name) != 0 && mb_strategy_find(entry->key) != NULL) {
+  if (strcmp(entry->key, use->text) != 0 && mb_strategy_find(entry->key) != NULL) {
     return mb_yaml_fail(entry, MB_ERR_PARAM,
                         "strategies: '%s' is a strategy of its own, but stands for %s here: take "
                         "another label",
-                        entry->key, type->name);
+                        entry->key, use->text);
+  }
+  if (maps || command) {
+    return maps ? add_maps(config, entry) : add_command(config, entry);
   }
   return add(config, entry->key, MB_REPLAY_ONLINE, type, entry);
 }

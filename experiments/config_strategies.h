@@ -10,7 +10,7 @@ MB_NODISCARD mb_status mb_config_check_scalar(const mb_yaml *node, const mb_para
                                               const char *key);
 
 /**
- * Sets a struct from a mapping's children.
+ * Sets a struct from a mapping's children, but for paths.
  * @param key     what messages call the mapping, "trace.generate".
  * @param has_use the mapping has a key `use`, which is no parameter.
  */
@@ -26,8 +26,25 @@ MB_NODISCARD mb_status mb_config_check_params_given(const mb_yaml *node, const c
 mb_status mb_config_fail_name(const mb_yaml *node, const char *key, const char *what,
                               const char *name, const mb_param *names);
 
+/** A path as a config means it: relative to the config's folder, or to the current directory where
+ * the command line says it. NULL without memory; else free() it. */
+char *mb_config_resolve_path(const mb_config *config, const mb_yaml *node);
+
+/** mb_params_init(), but for paths, which are left as they are. */
+void mb_config_params_init(const mb_param *table, void *values);
+
 /** Fills n_strategies and strategies from the tree; what is there on failure, mb_config_destroy()
  * frees. */
 MB_NODISCARD mb_status mb_config_read_strategies(mb_config *config);
+
+/** Frees what add and read made of one. */
+void mb_config_strategy_fini(mb_replay_strategy *strategy);
+
+/** Writes "LABEL: {use: ...}" of a strategy that is none of the registry; false: it is one. */
+bool mb_config_write_outside(FILE *stream, const mb_replay_strategy *strategy);
+
+/** "key: value" for every parameter but paths, in flow style; `separator` goes before the first. */
+void mb_config_write_params(FILE *stream, const char *separator, const mb_param *table,
+                            const void *values);
 
 #endif

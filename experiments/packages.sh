@@ -1,9 +1,10 @@
 # What moebal is built with, by Debian's names, and how it gets there. Sourced by the scripts.
 
-MOEBAL_PACKAGES="gcc make cmake pkg-config git libhdf5-dev libgsl-dev libyaml-dev libxxhash-dev libjansson-dev gnuplot-nox"
-# For the tests alone: C++ for the emulator of CUDA, CUnit, and h5py, by which they read results as
-# a user would.
-MOEBAL_TEST_PACKAGES="g++ libcunit1-dev python3-h5py"
+MOEBAL_PACKAGES="gcc make cmake pkg-config git libhdf5-dev libgsl-dev libyaml-dev libxxhash-dev
+libjansson-dev libyajl-dev libzip-dev libdeflate-dev gnuplot-nox"
+# For the tests alone: C++ for the emulator of CUDA, CUnit, and Python, by which they write traces and
+# read results as a user would.
+MOEBAL_TEST_PACKAGES="g++ libcunit1-dev python3-h5py python3-numpy python3-yaml"
 
 # missing_packages NAME...: those that are not installed.
 missing_packages() {

@@ -28,13 +28,16 @@ char *mb_progress_format(const char *what, size_t done, size_t total, double sec
                          size_t size) {
   char left[64] = "";
 
+  if (total == 0) {
+    (void)snprintf(buffer, size, "%zu %s", done, what);
+    return buffer;
+  }
   /* The first moments say nothing of the pace. */
   if (done > 0 && done < total && seconds >= 0.5) {
     format_left(seconds * (double)(total - done) / (double)done, left, sizeof left);
   }
   (void)snprintf(buffer, size, "%zu of %zu %s (%.0f %%)%s%s", done, total, what,
-                 total > 0 ? 100.0 * (double)done / (double)total : 100.0,
-                 left[0] != '\0' ? ", " : "", left);
+                 100.0 * (double)done / (double)total, left[0] != '\0' ? ", " : "", left);
   return buffer;
 }
 

@@ -13,8 +13,8 @@ typedef struct mb_progress {
   bool visible;
 } mb_progress;
 
-/** Starts the clock. The line stands on standard error, and only if that is a terminal and not
- * `quiet`. */
+/** Starts the clock. @param total 0: nobody knows. The line stands on standard error, and only if
+ * that is a terminal and not `quiet`. */
 void mb_progress_start(mb_progress *progress, const char *what, size_t total, bool quiet);
 
 /** Says that `done` of the total is done; redraws at most five times a second. */

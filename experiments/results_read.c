@@ -24,6 +24,7 @@ enum {
   LAYERS_MAX = 1 << 20,
   LABELS_MAX = 4096,
   TEXT_SIZE_MAX = 65536,
+  SIZES_MAX = 1 << 20, /* as mb_shape_check() has it */
   PROBE_SECONDS = 60,
   PROBE_STEPS = 64, /* steps of imbalance that it reads at a time */
 };
@@ -343,6 +344,145 @@ mb_status mb_results_read_effect_steps(const mb_results *results, size_t strateg
   return MB_OK;
 }
 
+/* --- plans --- */
+
+mb_status mb_results_read_shape(const mb_results *results, mb_shape *shape) {
+  char object[OBJECT_SIZE];
+  mb_shape made = {.n_layers = results->run.n_layers};
+  const struct {
+    const char *name;
+    size_t *value;
+  } sizes[] = {{"n_experts", &made.n_experts},
+               {"n_slots", &made.n_slots},
+               {"n_groups", &made.n_groups},
+               {"n_nodes", &made.n_nodes},
+               {"n_gpus", &made.n_gpus}};
+
+  (void)snprintf(object, sizeof object, "/runs/%s", results->name);
+  hid_t group = H5Gopen2(results->file, object, H5P_DEFAULT);
+  if (group < 0) {
+    return MB_FAIL(MB_ERR_FORMAT, "%s: %s: the group is damaged", results->path, object);
+  }
+  mb_status status = MB_OK;
+  for (size_t i = 0; i < sizeof sizes / sizeof *sizes && status == MB_OK; i++) {
+    status = read_size(results, group, object, sizes[i].name, 1, SIZES_MAX, sizes[i].value);
+  }
+  (void)H5Gclose(group);
+  MB_TRY(status);
+  status = mb_shape_check(&made);
+  if (status != MB_OK) {
+    return MB_FAIL(MB_ERR_FORMAT, "%s: %s: %s", results->path, object, mb_error_message());
+  }
+  *shape = made;
+  return MB_OK;
+}
+
+/* Reads row k of a dataset of whole numbers, [K] or [K,L,P]. */
+static mb_status read_plan_row(const mb_results *results, size_t strategy, const char *leaf,
+                               const hsize_t row[3], int rank, size_t k, hid_t type, void *values) {
+  hsize_t start[3] = {k, 0, 0};
+  hsize_t count[3] = {1, row[1], row[2]};
+  hsize_t got[3] = {0};
+  char object[OBJECT_SIZE];
+
+  dataset_name(results, strategy, leaf, object);
+  hid_t dataset = H5Dopen2(results->file, object, H5P_DEFAULT);
+  if (dataset < 0) {
+    return MB_FAIL(MB_ERR_FORMAT, "%s: %s: the dataset is missing or damaged", results->path,
+                   object);
+  }
+  hid_t stored = H5Dget_type(dataset);
+  bool fits = H5Tget_class(stored) == H5T_INTEGER && has_shape(dataset, rank, row, got);
+  (void)H5Tclose(stored);
+  if (!fits || k >= got[0]) {
+    (void)H5Dclose(dataset);
+    return MB_FAIL(MB_ERR_FORMAT, "%s: %s: should be whole numbers of shape %s, a row a plan",
+                   results->path, object, rank == 1 ? "[plans]" : "[plans,layers,slots]");
+  }
+  hid_t in_file = H5Dget_space(dataset);
+  hid_t in_memory = H5Screate_simple(rank, count, NULL);
+  bool read = H5Sselect_hyperslab(in_file, H5S_SELECT_SET, start, NULL, count, NULL) >= 0 &&
+              H5Dread(dataset, type, in_memory, in_file, H5P_DEFAULT, values) >= 0;
+  (void)H5Sclose(in_memory);
+  (void)H5Sclose(in_file);
+  (void)H5Dclose(dataset);
+  return read ? MB_OK
+              : MB_FAIL(MB_ERR_FORMAT, "%s: %s: plan %zu cannot be read: the file is damaged",
+                        results->path, object, k);
+}
+
+static mb_status check_map(const mb_results *results, size_t strategy, size_t k,
+                           const mb_shape *shape, const int32_t *map) {
+  char object[OBJECT_SIZE];
+  mb_status status = MB_OK;
+  int32_t *count = calloc(shape->n_experts, sizeof *count);
+
+  if (count == NULL) {
+    return MB_FAIL(MB_ERR_MEMORY, "no memory for %zu experts", shape->n_experts);
+  }
+  dataset_name(results, strategy, "plans/physical_to_logical_map", object);
+  for (size_t l = 0; l < shape->n_layers && status == MB_OK; l++) {
+    status = mb_placement_count(shape, map + l * shape->n_slots, count);
+    if (status != MB_OK) {
+      status = MB_FAIL(MB_ERR_FORMAT, "%s: %s: plan %zu, layer %" PRId32 ": %s", results->path,
+                       object, k, results->layer_ids[l], mb_error_message());
+    }
+  }
+  free(count);
+  return status;
+}
+
+mb_status mb_results_read_plan(const mb_results *results, size_t strategy, size_t k,
+                               const mb_shape *shape, int64_t *step, int32_t *map) {
+  const hsize_t steps[3] = {0, 0, 0};
+  const hsize_t rows[3] = {0, shape->n_layers, shape->n_slots};
+  int64_t made = 0;
+
+  MB_TRY(read_plan_row(results, strategy, "plans/step", steps, 1, k, H5T_NATIVE_INT64, &made));
+  MB_TRY(read_plan_row(results, strategy, "plans/physical_to_logical_map", rows, 3, k,
+                       H5T_NATIVE_INT32, map));
+  MB_TRY(check_map(results, strategy, k, shape, map));
+  *step = made;
+  return MB_OK;
+}
+
+/* Reads all plans of a strategy, and forgets them. */
+static mb_status read_plans(const mb_results *results, size_t strategy) {
+  size_t n_plans = 0;
+  int64_t *effect_step = NULL;
+  mb_shape shape;
+  int64_t step = 0;
+
+  MB_TRY(mb_results_read_effect_steps(results, strategy, &n_plans, &effect_step));
+  free(effect_step);
+  MB_TRY(mb_results_read_shape(results, &shape));
+  int32_t *map = malloc(shape.n_layers * shape.n_slots * sizeof *map);
+  mb_status status = map != NULL ? MB_OK
+                                 : MB_FAIL(MB_ERR_MEMORY, "no memory for %zu layers of %zu slots",
+                                           shape.n_layers, shape.n_slots);
+  for (size_t k = 0; k < n_plans && status == MB_OK; k++) {
+    status = mb_results_read_plan(results, strategy, k, &shape, &step, map);
+  }
+  free(map);
+  return status;
+}
+
+static mb_status find_label(const mb_results *results, const char *label, size_t *strategy) {
+  const mb_results_run *run = &results->run;
+  char known[512] = "";
+
+  for (size_t i = 0; i < run->n_strategies; i++) {
+    size_t used = strlen(known);
+    if (strcmp(run->labels[i], label) == 0) {
+      *strategy = i;
+      return MB_OK;
+    }
+    (void)snprintf(known + used, sizeof known - used, "%s%s", i > 0 ? ", " : "", run->labels[i]);
+  }
+  return MB_FAIL(MB_ERR_PARAM, "%s: run %s has no strategy '%.64s'; it has %s", results->path,
+                 run->name, label, known);
+}
+
 /* --- opening --- */
 
 static mb_status check_format(const mb_results *results) {
@@ -573,26 +713,64 @@ static mb_status read_everything(const mb_results *results) {
 
 typedef struct errand {
   const char *path, *run;
+  const char
+      *label; /* of the strategy whose plans are wanted; NULL: what the figures are made of */
 } errand;
 
 /* In the child. */
 static mb_status check_all(void *data) {
   const errand *asked = data;
   mb_results *results = NULL;
+  size_t strategy = 0;
 
   MB_TRY(open_results(asked->path, asked->run, &results));
-  mb_status status = read_everything(results);
+  mb_status status = MB_OK;
+  if (asked->label == NULL) {
+    status = read_everything(results);
+  } else {
+    status = find_label(results, asked->label, &strategy);
+    status = status == MB_OK ? read_plans(results, strategy) : status;
+  }
   mb_results_destroy(results);
   return status;
 }
 
-mb_status mb_results_open(const char *path, const char *run, mb_results **results) {
+static mb_status open_checked(errand *asked, mb_results **results) {
   const mb_probe_limits limits = {PROBE_SECONDS, (uint64_t)1 << 30};
-  errand asked = {path, run};
 
-  MB_TRY(check_file(path));
-  MB_TRY(mb_probe(path, limits, check_all, &asked));
-  return open_results(path, run, results);
+  MB_TRY(check_file(asked->path));
+  MB_TRY(mb_probe(asked->path, limits, check_all, asked));
+  return open_results(asked->path, asked->run, results);
+}
+
+mb_status mb_results_open(const char *path, const char *run, mb_results **results) {
+  errand asked = {path, run, NULL};
+
+  return open_checked(&asked, results);
+}
+
+mb_status mb_results_open_plans(const char *path, const char *run, const char *label,
+                                mb_results **results, size_t *strategy, size_t *n_plans) {
+  errand asked = {path, run, label};
+  hid_t dataset = H5I_INVALID_HID;
+  mb_results *made = NULL;
+  size_t found = 0;
+  size_t count = 0;
+
+  MB_TRY(open_checked(&asked, &made));
+  mb_status status = find_label(made, label, &found);
+  if (status == MB_OK) {
+    status = open_dataset(made, found, "plans/effect_step", H5T_INTEGER, 2, &count, &dataset);
+  }
+  if (status != MB_OK) {
+    mb_results_destroy(made);
+    return status;
+  }
+  (void)H5Dclose(dataset);
+  *results = made;
+  *strategy = found;
+  *n_plans = count;
+  return MB_OK;
 }
 
 void mb_results_destroy(mb_results *results) {

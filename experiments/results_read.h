@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "balancer/placement.h"
 #include "balancer/status.h"
 
 /** What a run says of itself. All belongs to the mb_results it came from. */
@@ -62,5 +63,27 @@ MB_NODISCARD mb_status mb_results_read_imbalance(const mb_results *results, size
  */
 MB_NODISCARD mb_status mb_results_read_effect_steps(const mb_results *results, size_t strategy,
                                                     size_t *n_plans, int64_t **effect_step);
+
+/**
+ * As mb_results_open(), and checks likewise all that the functions below read of one strategy.
+ * @param label    the strategy's. @param strategy its number. Written only on MB_OK.
+ * @param n_plans  K. Written only on MB_OK.
+ * @return as mb_results_open(); MB_ERR_PARAM naming the strategies there are.
+ */
+MB_NODISCARD mb_status mb_results_open_plans(const char *path, const char *run, const char *label,
+                                             mb_results **results, size_t *strategy,
+                                             size_t *n_plans);
+
+/** The shape that the run's plans are for. @param shape Written only on MB_OK. */
+MB_NODISCARD mb_status mb_results_read_shape(const mb_results *results, mb_shape *shape);
+
+/**
+ * One plan of a strategy.
+ * @param k   the plan, 0..K-1. @param step when it was made. Written only on MB_OK.
+ * @param map [L,P] for that shape, caller-owned; contents unspecified on failure. In every layer
+ *            each expert has a slot, or it is MB_ERR_FORMAT.
+ */
+MB_NODISCARD mb_status mb_results_read_plan(const mb_results *results, size_t strategy, size_t k,
+                                            const mb_shape *shape, int64_t *step, int32_t *map);
 
 #endif

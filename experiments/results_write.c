@@ -425,6 +425,15 @@ mb_status mb_results_writer_put_plan(mb_results_writer *writer, const mb_plan_re
   return write_rows(writer, s, PLANNER_SECONDS, k, 1, &record->planner_seconds);
 }
 
+mb_status mb_results_writer_put_startup(mb_results_writer *writer, size_t strategy,
+                                        double seconds) {
+  mb_status status =
+      mb_attribute_put_real(writer->dataset[strategy][PLANNER_SECONDS], "startup_seconds", seconds);
+  return status == MB_OK
+             ? MB_OK
+             : MB_FAIL(status, "%s: startup_seconds: %s", writer->path.name, mb_error_message());
+}
+
 mb_status mb_results_writer_put_summary(mb_results_writer *writer,
                                         const mb_replay_summary *summary) {
   mb_status status =

@@ -49,6 +49,11 @@ MB_NODISCARD mb_status mb_results_writer_put_steps(mb_results_writer *writer, si
 MB_NODISCARD mb_status mb_results_writer_put_plan(mb_results_writer *writer,
                                                   const mb_plan_record *record);
 
+/** Notes how long a planner that is a program took to start: an attribute of its planner_seconds.
+ */
+MB_NODISCARD mb_status mb_results_writer_put_startup(mb_results_writer *writer, size_t strategy,
+                                                     double seconds);
+
 /** Writes the table /summary. @param summary [n_strategies] borrowed. */
 MB_NODISCARD mb_status mb_results_writer_put_summary(mb_results_writer *writer,
                                                      const mb_replay_summary *summary);

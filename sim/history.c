@@ -46,33 +46,51 @@ const uint32_t *mb_history_step(const mb_history *history, size_t step) {
   return place_of(history, step);
 }
 
-static void add_steps(const mb_history *history, size_t layer, size_t first, size_t end,
-                      uint64_t *sum) {
-  for (size_t t = first; t < end; t++) {
-    const uint32_t *load = mb_history_step(history, t) + layer * history->n_experts;
-    for (size_t e = 0; e < history->n_experts; e++) {
-      sum[e] += load[e];
-    }
+/* The number of experts is a value of its own, so that the compiler sees that no sum changes it. */
+static void add_step(const mb_history *history, size_t layer, size_t step, uint64_t *sum) {
+  size_t n_experts = history->n_experts;
+  const uint32_t *load = mb_history_step(history, step) + layer * n_experts;
+
+  for (size_t e = 0; e < n_experts; e++) {
+    sum[e] += load[e];
   }
 }
 
-static void subtract_steps(const mb_history *history, size_t layer, size_t first, size_t end,
-                           uint64_t *sum) {
-  for (size_t t = first; t < end; t++) {
-    const uint32_t *load = mb_history_step(history, t) + layer * history->n_experts;
-    for (size_t e = 0; e < history->n_experts; e++) {
-      sum[e] -= load[e];
+static void subtract_step(const mb_history *history, size_t layer, size_t step, uint64_t *sum) {
+  size_t n_experts = history->n_experts;
+  const uint32_t *load = mb_history_step(history, step) + layer * n_experts;
+
+  for (size_t e = 0; e < n_experts; e++) {
+    sum[e] -= load[e];
+  }
+}
+
+/* Takes steps [old_first, first) out of the sums and adds [old_end, end). A thread has the same
+ * layers in every step, and takes the steps as they lie in memory. */
+static void update_sums(const mb_history *history, size_t old_first, size_t first, size_t old_end,
+                        size_t end, uint64_t *sum) {
+  size_t n_layers = history->n_layers;
+
+#pragma omp parallel
+  {
+    for (size_t t = old_first; t < first; t++) {
+#pragma omp for schedule(static) nowait
+      for (size_t l = 0; l < n_layers; l++) {
+        subtract_step(history, l, t, sum + l * history->n_experts);
+      }
+    }
+    for (size_t t = old_end; t < end; t++) {
+#pragma omp for schedule(static) nowait
+      for (size_t l = 0; l < n_layers; l++) {
+        add_step(history, l, t, sum + l * history->n_experts);
+      }
     }
   }
 }
 
 void mb_window_set(mb_window *window, const mb_history *history, size_t first, size_t end) {
-#pragma omp parallel for schedule(static)
-  for (size_t l = 0; l < history->n_layers; l++) {
-    uint64_t *sum = window->sum + l * history->n_experts;
-    memset(sum, 0, history->n_experts * sizeof *sum);
-    add_steps(history, l, first, end, sum);
-  }
+  memset(window->sum, 0, history->n_layers * history->n_experts * sizeof *window->sum);
+  update_sums(history, first, first, first, end, window->sum);
   window->first = first;
   window->end = end;
 }
@@ -83,12 +101,7 @@ void mb_window_move(mb_window *window, const mb_history *history, size_t first, 
     mb_window_set(window, history, first, end);
     return;
   }
-#pragma omp parallel for schedule(static)
-  for (size_t l = 0; l < history->n_layers; l++) {
-    uint64_t *sum = window->sum + l * history->n_experts;
-    subtract_steps(history, l, window->first, first, sum);
-    add_steps(history, l, window->end, end, sum);
-  }
+  update_sums(history, window->first, first, window->end, end, window->sum);
   window->first = first;
   window->end = end;
 }

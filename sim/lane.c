@@ -66,6 +66,77 @@ static mb_status lane_place_linear(mb_lane *lane) {
   return MB_OK;
 }
 
+/* Max over mean of the nodes' loads, for the window's sum under a placement [P] of one layer. */
+static float node_imbalance(const mb_lane *lane, const double *load, const int32_t *map, size_t l) {
+  const mb_shape *shape = &lane->shape;
+  size_t slots_per_node = shape->n_slots / shape->n_nodes;
+  size_t n_slices = mb_lane_n_slices(lane);
+  double max = 0.0;
+  double total = 0.0;
+
+  for (size_t n = 0; n < shape->n_nodes; n++) {
+    double node_load = 0.0;
+    for (size_t p = n * slots_per_node; p < (n + 1) * slots_per_node; p++) {
+      double expert_load = 0.0;
+      for (size_t s = 0; s < n_slices; s++) {
+        expert_load += load[(s * shape->n_layers + l) * shape->n_experts + (size_t)map[p]];
+      }
+      node_load += expert_load / (double)lane->count[map[p]];
+    }
+    max = node_load > max ? node_load : max;
+    total += node_load;
+  }
+  return total > 0.0 ? (float)(max / (total / (double)shape->n_nodes)) : NAN;
+}
+
+/* What the record says of the placement itself; rows that are kept are filled in.
+   @param load [S,L,E] planned for; NULL where nobody knows. */
+static mb_status describe_flight(mb_lane *lane, const double *load) {
+  const mb_shape *shape = &lane->shape;
+  mb_flight *flight = &lane->flight;
+
+  for (size_t l = 0; l < shape->n_layers; l++) {
+    int32_t *map = flight->physical_to_logical_map + l * shape->n_slots;
+    if (!flight->pending[l]) {
+      memcpy(map, lane->layer[l].physical_to_logical_map, shape->n_slots * sizeof *map);
+    }
+    flight->moved_experts[l] = 0;
+    flight->duplicate_slots[l] = mb_placement_duplicate_slots(shape, map);
+    if (flight->node_imbalance != NULL) {
+      MB_TRY(mb_placement_count(shape, map, lane->count));
+      flight->node_imbalance[l] = load != NULL ? node_imbalance(lane, load, map, l) : NAN;
+    }
+  }
+  return MB_OK;
+}
+
+/* The next of the recorded placements goes into flight, where there is one. */
+static mb_status take_recorded(mb_lane *lane) {
+  const mb_replay_recorded *recorded = lane->recorded;
+  mb_flight *flight = &lane->flight;
+  size_t n_layers = lane->shape.n_layers;
+  size_t row = n_layers * lane->shape.n_slots;
+  size_t k = flight->n_plans;
+
+  if (k == recorded->n_plans) {
+    return MB_OK;
+  }
+  memcpy(flight->effect_step, recorded->effect_step + k * n_layers,
+         n_layers * sizeof *flight->effect_step);
+  memcpy(flight->physical_to_logical_map, recorded->physical_to_logical_map + k * row,
+         row * sizeof *flight->physical_to_logical_map);
+  size_t first = SIZE_MAX;
+  for (size_t l = 0; l < n_layers; l++) {
+    int64_t step = flight->effect_step[l];
+    flight->pending[l] = step >= 0;
+    first = step >= 0 && (size_t)step < first ? (size_t)step : first;
+  }
+  flight->step = first != SIZE_MAX ? first : flight->step;
+  flight->planner_seconds = 0.0;
+  flight->flying = true;
+  return describe_flight(lane, NULL);
+}
+
 static mb_status lane_start(mb_lane *lane, const mb_replay_config *config, size_t n_steps) {
   const mb_replay_strategy *strategy = &config->strategies[lane->index];
 
@@ -75,6 +146,9 @@ static mb_status lane_start(mb_lane *lane, const mb_replay_config *config, size_
   }
   MB_TRY(mb_tally_init(&lane->tally, config, n_steps));
   MB_TRY(lane_place_linear(lane));
+  if (lane->role == MB_REPLAY_RECORDED) {
+    return take_recorded(lane);
+  }
   if (lane->role == MB_REPLAY_NONE) {
     return MB_OK;
   }
@@ -86,8 +160,11 @@ mb_status mb_lane_init(mb_lane *lane, const mb_replay_config *config, size_t ind
                        size_t n_steps) {
   const mb_replay_strategy *strategy = &config->strategies[index];
 
-  *lane = (mb_lane){
-      .shape = config->shape, .role = strategy->role, .label = strategy->label, .index = index};
+  *lane = (mb_lane){.shape = config->shape,
+                    .role = strategy->role,
+                    .label = strategy->label,
+                    .index = index,
+                    .recorded = strategy->role == MB_REPLAY_RECORDED ? strategy->params : NULL};
   mb_status status = lane_start(lane, config, n_steps);
   if (status != MB_OK) {
     mb_lane_fini(lane);
@@ -112,50 +189,6 @@ void mb_lane_fini(mb_lane *lane) {
 
 size_t mb_lane_n_slices(const mb_lane *lane) {
   return lane->planner != NULL ? mb_planner_n_slices(lane->planner) : 1;
-}
-
-/* Max over mean of the nodes' loads, for the window's sum under a placement [P] of one layer. */
-static float node_imbalance(const mb_lane *lane, const double *load, const int32_t *map, size_t l) {
-  const mb_shape *shape = &lane->shape;
-  size_t slots_per_node = shape->n_slots / shape->n_nodes;
-  size_t n_slices = mb_lane_n_slices(lane);
-  double max = 0.0;
-  double total = 0.0;
-
-  for (size_t n = 0; n < shape->n_nodes; n++) {
-    double node_load = 0.0;
-    for (size_t p = n * slots_per_node; p < (n + 1) * slots_per_node; p++) {
-      double expert_load = 0.0;
-      for (size_t s = 0; s < n_slices; s++) {
-        expert_load += load[(s * shape->n_layers + l) * shape->n_experts + (size_t)map[p]];
-      }
-      node_load += expert_load / (double)lane->count[map[p]];
-    }
-    max = node_load > max ? node_load : max;
-    total += node_load;
-  }
-  return total > 0.0 ? (float)(max / (total / (double)shape->n_nodes)) : NAN;
-}
-
-/* What the record says of the placement itself; rows that are kept are filled in. */
-static mb_status describe_flight(mb_lane *lane, size_t delay, const double *load) {
-  const mb_shape *shape = &lane->shape;
-  mb_flight *flight = &lane->flight;
-
-  for (size_t l = 0; l < shape->n_layers; l++) {
-    int32_t *map = flight->physical_to_logical_map + l * shape->n_slots;
-    if (!flight->pending[l]) {
-      memcpy(map, lane->layer[l].physical_to_logical_map, shape->n_slots * sizeof *map);
-    }
-    flight->effect_step[l] = flight->pending[l] ? (int64_t)(flight->step + delay) : -1;
-    flight->moved_experts[l] = 0;
-    flight->duplicate_slots[l] = mb_placement_duplicate_slots(shape, map);
-    if (flight->node_imbalance != NULL) {
-      MB_TRY(mb_placement_count(shape, map, lane->count));
-      flight->node_imbalance[l] = node_imbalance(lane, load, map, l);
-    }
-  }
-  return MB_OK;
 }
 
 static mb_status ask_planner(mb_lane *lane, size_t n_window_steps, const double *load) {
@@ -189,8 +222,11 @@ mb_status mb_lane_plan(mb_lane *lane, size_t step, size_t delay, size_t n_window
   }
   lane->flight.step = step;
   mb_status status = ask_planner(lane, n_window_steps, load);
+  for (size_t l = 0; l < lane->shape.n_layers; l++) {
+    lane->flight.effect_step[l] = lane->flight.pending[l] ? (int64_t)(step + delay) : -1;
+  }
   if (status == MB_OK) {
-    status = describe_flight(lane, delay, load);
+    status = describe_flight(lane, load);
   }
   if (status != MB_OK) {
     return MB_FAIL(status, "strategy %s, plan at step %zu: %s", lane->label, step,
@@ -206,8 +242,8 @@ static mb_status land_layer(mb_lane *lane, size_t l) {
   mb_flight *flight = &lane->flight;
   int32_t *map = lane->layer[l].physical_to_logical_map;
   const int32_t *next = flight->physical_to_logical_map + l * shape->n_slots;
-  /* Hindsight begins with its plan at 0; nothing was served before that. */
-  bool moves = lane->role != MB_REPLAY_HINDSIGHT || flight->step > 0;
+  /* Nothing was served before step 0: what is in effect by then has not been moved. */
+  bool moves = flight->effect_step[l] > 0;
 
   flight->moved_experts[l] = moves ? mb_placement_moved_experts(shape, map, next, lane->count) : 0;
   memcpy(map, next, shape->n_slots * sizeof *map);
@@ -233,28 +269,39 @@ static mb_status record_plan(mb_lane *lane, const mb_replay_sink *sink) {
   return sink->plan(sink->context, &record);
 }
 
-mb_status mb_lane_land(mb_lane *lane, size_t step, const mb_replay_sink *sink) {
+/* @param landed whether a layer takes effect. */
+static mb_status land_layers(mb_lane *lane, size_t step, bool *landed) {
   mb_flight *flight = &lane->flight;
-  bool landed = false;
 
-  if (!flight->flying) {
-    return MB_OK;
-  }
+  *landed = false;
   for (size_t l = 0; l < lane->shape.n_layers; l++) {
     if (flight->pending[l] && flight->effect_step[l] == (int64_t)step) {
       MB_TRY(land_layer(lane, l));
-      landed = true;
+      *landed = true;
     }
   }
-  if (mb_lane_next_effect(lane, step) != SIZE_MAX) {
-    return MB_OK;
+  return MB_OK;
+}
+
+mb_status mb_lane_land(mb_lane *lane, size_t step, const mb_replay_sink *sink) {
+  bool landed = false;
+
+  while (lane->flight.flying) {
+    MB_TRY(land_layers(lane, step, &landed));
+    if (mb_lane_next_effect(lane, step) != SIZE_MAX) {
+      return MB_OK;
+    }
+    /* A plan that keeps every layer changes nothing: what is realised goes on adding up. */
+    if (landed) {
+      memset(lane->since_max, 0, lane->shape.n_layers * sizeof *lane->since_max);
+      memset(lane->since_mean, 0, lane->shape.n_layers * sizeof *lane->since_mean);
+    }
+    MB_TRY(record_plan(lane, sink));
+    if (lane->recorded != NULL) {
+      MB_TRY(take_recorded(lane));
+    }
   }
-  /* A plan that keeps every layer changes nothing: what is realised goes on adding up. */
-  if (landed) {
-    memset(lane->since_max, 0, lane->shape.n_layers * sizeof *lane->since_max);
-    memset(lane->since_mean, 0, lane->shape.n_layers * sizeof *lane->since_mean);
-  }
-  return record_plan(lane, sink);
+  return MB_OK;
 }
 
 size_t mb_lane_next_effect(const mb_lane *lane, size_t step) {

@@ -34,8 +34,9 @@ typedef struct mb_lane {
   mb_shape shape;
   mb_replay_role role;
   const char *label;
-  size_t index;        /* its number among the strategies */
-  mb_planner *planner; /* NULL for MB_REPLAY_NONE */
+  size_t index;                       /* its number among the strategies */
+  mb_planner *planner;                /* NULL for MB_REPLAY_NONE and MB_REPLAY_RECORDED */
+  const mb_replay_recorded *recorded; /* NULL but for MB_REPLAY_RECORDED; plan n_plans is next */
 
   mb_score_layer *layer; /* [L] the placement in force; its arrays are rows of these: */
   int32_t *physical_to_logical_map, *expert_count, *replicated;
@@ -68,7 +69,7 @@ MB_NODISCARD mb_status mb_lane_plan(mb_lane *lane, size_t step, size_t delay, si
 
 /**
  * Lets the layers whose effect step is `step` take effect; those that already have stay as they
- * are. Once all layers have, the plan goes to the sink.
+ * are. Once all layers have, the plan goes to the sink, and a recorded one is followed by the next.
  */
 MB_NODISCARD mb_status mb_lane_land(mb_lane *lane, size_t step, const mb_replay_sink *sink);
 

@@ -2,6 +2,7 @@
 #include "sim/replay.h"
 
 #include <assert.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -45,7 +46,80 @@ static size_t rows_within(size_t bytes, size_t row_bytes) {
   return row_bytes < bytes ? bytes / row_bytes : 1;
 }
 
-static mb_status check_strategies(const mb_replay_config *config) {
+/* When a placement takes effect: @param first, last of its steps; -1 where it keeps every layer. */
+static mb_status check_effect_steps(const mb_replay_strategy *one, size_t k, size_t n_layers,
+                                    size_t n_steps, int64_t *first, int64_t *last) {
+  const mb_replay_recorded *recorded = one->params;
+  const int64_t *effect_step = recorded->effect_step + k * n_layers;
+
+  *first = -1;
+  *last = -1;
+  for (size_t l = 0; l < n_layers; l++) {
+    int64_t step = effect_step[l];
+    if (step < -1 || step >= (int64_t)n_steps) {
+      return MB_FAIL(
+          MB_ERR_RANGE,
+          "strategy %s: placement %zu takes effect at step %" PRId64
+          " in layer %zu (from 0), but the loads have %zu steps: should be in 0..%zu, or "
+          "-1 where the layer keeps its placement",
+          one->label, k, step, l, n_steps, n_steps - 1);
+    }
+    *first = step >= 0 && (*first < 0 || step < *first) ? step : *first;
+    *last = step > *last ? step : *last;
+  }
+  return MB_OK;
+}
+
+static mb_status check_placement(const mb_replay_strategy *one, size_t k, const mb_shape *shape,
+                                 int32_t *count) {
+  const mb_replay_recorded *recorded = one->params;
+
+  for (size_t l = 0; l < shape->n_layers; l++) {
+    size_t row = k * shape->n_layers + l;
+    if (recorded->effect_step[row] < 0) {
+      continue;
+    }
+    mb_status status =
+        mb_placement_count(shape, recorded->physical_to_logical_map + row * shape->n_slots, count);
+    if (status != MB_OK) {
+      return MB_FAIL(status, "strategy %s: placement %zu, layer %zu (from 0): %s", one->label, k, l,
+                     mb_error_message());
+    }
+  }
+  return MB_OK;
+}
+
+static mb_status check_recorded(const mb_replay_strategy *one, const mb_shape *shape,
+                                size_t n_steps) {
+  const mb_replay_recorded *recorded = one->params;
+  int64_t before = -1;
+
+  if (recorded == NULL || recorded->n_plans == 0) {
+    return MB_FAIL(MB_ERR_PARAM, "strategy %s has no recorded placements: it needs at least 1",
+                   one->label);
+  }
+  int32_t *count = calloc(shape->n_experts, sizeof *count);
+  mb_status status = count != NULL
+                         ? MB_OK
+                         : MB_FAIL(MB_ERR_MEMORY, "out of memory: %zu experts", shape->n_experts);
+  for (size_t k = 0; k < recorded->n_plans && status == MB_OK; k++) {
+    int64_t first = -1;
+    int64_t last = -1;
+    status = check_effect_steps(one, k, shape->n_layers, n_steps, &first, &last);
+    if (status == MB_OK && first >= 0 && first <= before) {
+      status = MB_FAIL(MB_ERR_RANGE,
+                       "strategy %s: placement %zu takes effect from step %" PRId64
+                       ", but the one before it until step %" PRId64 ": should be later",
+                       one->label, k, first, before);
+    }
+    status = status == MB_OK ? check_placement(one, k, shape, count) : status;
+    before = last >= 0 ? last : before;
+  }
+  free(count);
+  return status;
+}
+
+static mb_status check_strategies(const mb_replay_config *config, size_t n_steps) {
   if (config->n_strategies == 0) {
     return MB_FAIL(MB_ERR_PARAM, "a replay of 0 strategies: it needs at least 1");
   }
@@ -54,7 +128,8 @@ static mb_status check_strategies(const mb_replay_config *config) {
     if (one->label == NULL || one->label[0] == '\0') {
       return MB_FAIL(MB_ERR_PARAM, "strategy %zu has no label: each needs one of its own", i);
     }
-    if (one->role != MB_REPLAY_NONE && one->strategy == NULL) {
+    bool plans = one->role != MB_REPLAY_NONE && one->role != MB_REPLAY_RECORDED;
+    if (plans && one->strategy == NULL) {
       return MB_FAIL(MB_ERR_PARAM,
                      "strategy %s (%zu) says not how to plan: only a reference "
                      "without plans may do without",
@@ -66,6 +141,9 @@ static mb_status check_strategies(const mb_replay_config *config) {
                        "strategies %zu and %zu are both called %s: labels must differ", j, i,
                        one->label);
       }
+    }
+    if (one->role == MB_REPLAY_RECORDED) {
+      MB_TRY(check_recorded(one, &config->shape, n_steps));
     }
   }
   return MB_OK;
@@ -98,7 +176,7 @@ mb_status mb_replay_check(const mb_replay_config *config, const mb_trace_info *i
                    "summaries begin at step %zu, but the loads have %zu steps: it must be less",
                    config->summary_from, info->n_steps);
   }
-  return check_strategies(config);
+  return check_strategies(config, info->n_steps);
 }
 
 static mb_status allocate_rows(replay *r) {
@@ -219,6 +297,7 @@ static mb_status plan_lane(replay *r, mb_lane *lane, size_t t, size_t end) {
 
   switch (lane->role) {
   case MB_REPLAY_NONE:
+  case MB_REPLAY_RECORDED:
     return MB_OK;
   case MB_REPLAY_HINDSIGHT:
     fill_load(r, t, end, mb_lane_n_slices(lane));
@@ -262,18 +341,15 @@ static mb_status flush_rows(replay *r) {
   return MB_OK;
 }
 
-/* One layer through steps [from, to), all strategies: its loads are read once. */
-static void score_layer(replay *r, size_t l, size_t from, size_t to) {
+/* One layer of one step, all strategies: its loads are read once. */
+static void score_layer(replay *r, size_t l, size_t t) {
   const mb_shape *shape = &r->config->shape;
+  const uint32_t *load = mb_history_step(&r->history, t) + l * shape->n_experts;
   double *share = r->share + l * shape->n_experts;
 
-  for (size_t t = from; t < to; t++) {
-    const uint32_t *load = mb_history_step(&r->history, t) + l * shape->n_experts;
-    for (size_t i = 0; i < r->config->n_strategies; i++) {
-      size_t row = i * r->max_rows + (t - r->first);
-      mb_score_even(shape, &r->lanes[i].layer[l], load, share,
-                    &r->score[row * shape->n_layers + l]);
-    }
+  for (size_t i = 0; i < r->config->n_strategies; i++) {
+    size_t row = i * r->max_rows + (t - r->first);
+    mb_score_even(shape, &r->lanes[i].layer[l], load, share, &r->score[row * shape->n_layers + l]);
   }
 }
 
@@ -288,14 +364,18 @@ static void tally_lane(replay *r, size_t i, size_t from, size_t to) {
 }
 
 /* Scores steps [from, to), during which no placement changes. No sum crosses a thread's part, so
-   the number of threads doesn't matter. */
+   the number of threads doesn't matter. A thread has the same layers in every step, and takes the
+   steps in their order, as the loads lie in memory. */
 static void score_steps(replay *r, size_t from, size_t to) {
 #pragma omp parallel
   {
-#pragma omp for schedule(static)
-    for (size_t l = 0; l < r->config->shape.n_layers; l++) {
-      score_layer(r, l, from, to);
+    for (size_t t = from; t < to; t++) {
+#pragma omp for schedule(static) nowait
+      for (size_t l = 0; l < r->config->shape.n_layers; l++) {
+        score_layer(r, l, t);
+      }
     }
+#pragma omp barrier
 #pragma omp for schedule(static)
     for (size_t i = 0; i < r->config->n_strategies; i++) {
       tally_lane(r, i, from, to);

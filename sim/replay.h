@@ -19,13 +19,24 @@ typedef enum mb_replay_role {
   MB_REPLAY_ONLINE,    /* plans at interval, 2 interval, ... from the window before */
   MB_REPLAY_NONE,      /* keeps the linear placement */
   MB_REPLAY_HINDSIGHT, /* plans at 0, interval, ... for steps [t, t + interval), without delay */
+  MB_REPLAY_RECORDED,  /* placements that were decided elsewhere, at their own steps */
 } mb_replay_role;
+
+/**
+ * Placements that were decided elsewhere, one after the other: a layer of placement k + 1 takes
+ * effect after every layer of placement k has. Borrowed.
+ */
+typedef struct mb_replay_recorded {
+  size_t n_plans;                         /* K >= 1 */
+  const int64_t *effect_step;             /* [K,L] in 0..T-1; -1: the layer keeps its placement */
+  const int32_t *physical_to_logical_map; /* [K,L,P] a row counts only where its step is not -1 */
+} mb_replay_recorded;
 
 typedef struct mb_replay_strategy {
   const char *label; /* unique within a replay */
   mb_replay_role role;
-  const mb_strategy *strategy; /* NULL for MB_REPLAY_NONE */
-  const void *params;          /* as mb_planner_create() takes them */
+  const mb_strategy *strategy; /* NULL for MB_REPLAY_NONE and MB_REPLAY_RECORDED */
+  const void *params; /* as mb_planner_create() takes them; mb_replay_recorded where it is that */
 } mb_replay_strategy;
 
 /** Everything that decides a replay's outcome but the loads. Borrowed throughout. */
@@ -43,14 +54,15 @@ typedef struct mb_replay_config {
 /** One plan of one strategy, as it is recorded. Borrowed for the call. */
 typedef struct mb_plan_record {
   size_t strategy;
-  size_t plan;                    /* its number, 0.. */
-  int64_t step;                   /* when it was made */
-  const int64_t *effect_step;     /* [L] when it takes effect; -1: the layer keeps its placement */
+  size_t plan;                /* its number, 0.. */
+  int64_t step;               /* when it was made; of a recorded one, when it first took effect */
+  const int64_t *effect_step; /* [L] when it takes effect; -1: the layer keeps its placement */
   const int32_t *duplicate_slots; /* [L] */
-  const float *node_imbalance;    /* [L] of the loads planned for; NULL unless hierarchical */
-  const int32_t *moved_experts;   /* [L] 0 for hindsight's plan at step 0 */
+  const float *node_imbalance;    /* [L] of the loads planned for, NaN of a recorded plan; NULL
+                                     unless hierarchical */
+  const int32_t *moved_experts;   /* [L] 0 for a plan in effect at step 0: serving starts with it */
   const int32_t *physical_to_logical_map; /* [L,P] in force once all layers have taken effect */
-  double planner_seconds;                 /* measured; decides nothing */
+  double planner_seconds;                 /* measured; decides nothing; 0 of a recorded plan */
 } mb_plan_record;
 
 /** Where a replay's numbers go, as it produces them; a callback's failure ends the replay. */
@@ -97,7 +109,8 @@ MB_NODISCARD mb_status mb_replay_check(const mb_replay_config *config, const mb_
  * Per step and layer: dispatch (even) then metrics, under the placement in force; the linear
  * placement before the first plan. A plan at t sees the sum of steps [max(0, t - window), t), takes
  * effect at t + delay, and is not made where t + delay >= T. One that falls due while a layer of
- * the last one has not taken effect yet is skipped and counted.
+ * the last one has not taken effect yet is skipped and counted. Interval, window and delay mean
+ * nothing to recorded placements.
  *
  * @param summary [n_strategies] caller-owned, written only on MB_OK.
  * @return MB_OK, what mb_replay_check(), the source or a callback returned, MB_ERR_MEMORY;

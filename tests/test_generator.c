@@ -154,8 +154,8 @@ static void check_feasible(const mb_domains_params *params) {
         sum += count;
         highest = count > highest ? count : highest;
       }
-      CU_ASSERT_EQUAL(sum, (uint64_t)params->n_tokens * (uint64_t)taken.info.top_k);
-      CU_ASSERT(highest <= params->n_tokens);
+      CU_ASSERT_EQUAL(sum, (uint64_t)params->workload.n_tokens * (uint64_t)taken.info.top_k);
+      CU_ASSERT(highest <= params->workload.n_tokens);
     }
   }
   drop(&taken);
@@ -355,7 +355,7 @@ static void test_deterministic(void) {
   CU_ASSERT_NOT_EQUAL(memcmp(expected, other, size), 0);
 
   /* A longer trace begins with the shorter one. */
-  params.n_steps = 60;
+  params.workload.n_steps = 60;
   uint32_t *longer = in_chunks(&params, SEED, 9, 2);
   CU_ASSERT_EQUAL(memcmp(expected, longer, size), 0);
   free(expected);
@@ -391,7 +391,7 @@ static void test_refusals(void) {
                 "layers: 1025 of 65536 experts, but their product is at most 67108864");
   check_refused(params_of("tokens=16777216 top_k=200"), MB_ERR_SHAPE, "more than 2147483647 loads");
   mb_domains_params params = params_of("");
-  (void)strcpy(params.model, "gpt-5");
+  (void)strcpy(params.workload.model, "gpt-5");
   check_refused(params, MB_ERR_PARAM, "no model 'gpt-5'");
 
   const mb_param *table = mb_generator_domains.params;

@@ -193,7 +193,7 @@ static void test_refused_rest(void) {
   check_refused("kind", "", "kind is '', but has to be one of: plain, fancy");
   memset(endless, 'x', sizeof endless - 1);
   endless[sizeof endless - 1] = '\0';
-  check_refused("label", endless, "label has 256 bytes, but at most 255 are allowed");
+  check_refused("label", endless, "label has 1024 bytes, but at most 1023 are allowed");
 }
 
 static void test_refused_keys(void) {

@@ -442,6 +442,102 @@ static void test_optional_objects(void) {
   mb_trace_destroy(trace);
 }
 
+enum { R = 3 };
+
+static uint32_t by_source[N * R], split_loads[N], tokens[T * R];
+static double times[T];
+static uint8_t phases[T];
+
+static void fill_objects(void) {
+  memset(split_loads, 0, sizeof split_loads);
+  for (size_t t = 0; t < T; t++) {
+    times[t] = 0.25 * (double)t;
+    phases[t] = (uint8_t)(t % 4);
+    for (size_t r = 0; r < R; r++) {
+      tokens[t * R + r] = (uint32_t)(10 * t + r);
+    }
+    for (size_t i = 0; i < (size_t)L * R * E; i++) {
+      size_t l = i / ((size_t)R * E);
+      by_source[t * L * R * E + i] = (uint32_t)(1000 * t + i);
+      split_loads[(t * L + l) * E + i % E] += (uint32_t)(1000 * t + i);
+    }
+  }
+}
+
+static void write_objects(mb_trace_writer *writer) {
+  for (size_t t = 0, n = 2; t < T; t += n, n = T - t < 2 ? T - t : 2) {
+    mb_trace_steps steps = {.load = split_loads + t * L * E,
+                            .load_by_source = by_source + t * L * R * E,
+                            .tokens = tokens + t * R,
+                            .step_time = times + t,
+                            .step_phase = phases + t};
+    CHECK_OK(mb_trace_writer_append_steps(writer, n, &steps));
+  }
+  CHECK_OK(mb_trace_writer_finish(writer));
+}
+
+/* Every optional object that is written is read back, whatever the pieces. */
+static void test_objects_round_trip(void) {
+  mb_trace_info with = info;
+  mb_trace_writer *writer = NULL;
+  mb_trace *trace = NULL;
+  uint32_t read[N * R];
+  double read_times[T];
+  uint8_t read_phases[T];
+
+  with.objects =
+      MB_TRACE_LOAD_BY_SOURCE | MB_TRACE_TOKENS | MB_TRACE_STEP_TIME | MB_TRACE_STEP_PHASE;
+  with.n_sources = R;
+  fill_objects();
+  CHECK_OK(mb_trace_writer_create(path, &with, &writer));
+  CU_ASSERT_PTR_NOT_NULL_FATAL(writer);
+  write_objects(writer);
+  CHECK_OK(mb_trace_open(path, &trace));
+  CU_ASSERT_PTR_NOT_NULL_FATAL(trace);
+  CU_ASSERT_EQUAL(mb_trace_get_info(trace)->objects, with.objects);
+  CU_ASSERT_EQUAL(mb_trace_get_info(trace)->n_sources, R);
+  CHECK_OK(mb_trace_read(trace, 0, T, read));
+  CU_ASSERT(memcmp(read, split_loads, sizeof split_loads) == 0);
+  CHECK_OK(mb_trace_read_object(trace, MB_TRACE_LOAD_BY_SOURCE, 1, T - 1, read));
+  CU_ASSERT(memcmp(read, by_source + (size_t)L * R * E, sizeof by_source / T * (T - 1)) == 0);
+  CHECK_OK(mb_trace_read_object(trace, MB_TRACE_TOKENS, 0, T, read));
+  CU_ASSERT(memcmp(read, tokens, sizeof tokens) == 0);
+  CHECK_OK(mb_trace_read_object(trace, MB_TRACE_STEP_TIME, 0, T, read_times));
+  CU_ASSERT(memcmp(read_times, times, sizeof times) == 0);
+  CHECK_OK(mb_trace_read_object(trace, MB_TRACE_STEP_PHASE, 3, 2, read_phases));
+  CU_ASSERT(memcmp(read_phases, phases + 3, 2) == 0);
+  mb_trace_destroy(trace);
+}
+
+/* What HDF5 by itself would clip is refused. */
+static void test_objects_out_of_range(void) {
+  static const int64_t counts[T * 2] = {1, 2, 3, -4, 1, INT64_C(1) << 32};
+  uint32_t read[T * 2];
+  mb_trace *trace = NULL;
+
+  write_trace();
+  put_dataset("tokens", H5T_STD_I64LE, H5T_NATIVE_INT64, 2, (hsize_t[]){T, 2}, NULL, counts);
+  CHECK_OK(mb_trace_open(path, &trace));
+  CU_ASSERT_PTR_NOT_NULL_FATAL(trace);
+  CHECK_OK(mb_trace_read_object(trace, MB_TRACE_TOKENS, 0, 1, read));
+  CU_ASSERT(read[0] == 1 && read[1] == 2);
+  CHECK_REFUSED(mb_trace_read_object(trace, MB_TRACE_TOKENS, 0, 2, read), MB_ERR_FORMAT,
+                "/tokens: step 1 has -4");
+  CHECK_REFUSED(mb_trace_read_object(trace, MB_TRACE_TOKENS, 2, 1, read), MB_ERR_FORMAT,
+                "4294967296, but should have 0 to 4294967295");
+  mb_trace_destroy(trace);
+}
+
+static void test_objects_not_written(void) {
+  mb_trace_info with = info;
+  mb_trace_writer *writer = NULL;
+
+  with.objects = MB_TRACE_TOPK;
+  CHECK_REFUSED(mb_trace_writer_create(path, &with, &writer), MB_ERR_UNSUPPORTED, "/topk");
+  with.objects = MB_TRACE_LOAD_BY_SOURCE;
+  CHECK_REFUSED(mb_trace_writer_create(path, &with, &writer), MB_ERR_SHAPE, "0 ranks");
+}
+
 /* Every optional object, once in a shape or type that does not fit. */
 static void test_optional_refused(void) {
   static const int64_t zeros[T * L * 2 * (E + 1)] = {0}; /* the largest below */
@@ -624,6 +720,9 @@ int main(void) {
                          {"unknown objects", test_unknown_objects},
                          {"optional objects", test_optional_objects},
                          {"optional objects that do not fit", test_optional_refused},
+                         {"optional objects, written and read", test_objects_round_trip},
+                         {"optional objects out of range", test_objects_out_of_range},
+                         {"optional objects that are not written", test_objects_not_written},
                          {"what the writer refuses", test_writer_refuses},
                          {"chunks of many steps", test_columns},
                          {"odd texts", test_odd_texts},

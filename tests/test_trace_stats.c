@@ -403,9 +403,9 @@ static mb_layer_stats of_generated(const char *drift, const char *period) {
 
   const mb_param *table = mb_generator_domains.params;
   mb_params_init(table, &params);
-  params.n_layers = 1;
-  params.n_steps = STEPS;
-  params.n_tokens = 512;
+  params.workload.n_layers = 1;
+  params.workload.n_steps = STEPS;
+  params.workload.n_tokens = 512;
   params.noise_rms = 0.0;
   CHECK_OK(mb_params_set(table, "drift", drift, &params));
   CHECK_OK(mb_params_set(table, "drift_period", period, &params));

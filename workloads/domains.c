@@ -7,103 +7,21 @@
  */
 #include "workloads/domains.h"
 
-#include <assert.h>
-#include <gsl/gsl_math.h>
 #include <gsl/gsl_randist.h>
-#include <inttypes.h>
-#include <limits.h>
 #include <math.h>
-#include <stdbool.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
-#include "workloads/model.h"
+#include "workloads/mixture.h"
+#include "workloads/sampling.h"
 #include "workloads/stream.h"
-#include "workloads/trace_info.h"
-
-#define MB_MODEL(name, ...) name,
-static const char *const model_names[] = {
-#include "workloads/models.def"
-    NULL};
-#undef MB_MODEL
-
-static const char *const phase_names[] = {"prefill", "decode", "mixed", "train", NULL};
-static const char *const drift_names[] = {"none", "step", "ramp", "periodic", NULL};
+#include "workloads/workload.h"
 
 #define AT(field) offsetof(mb_domains_params, field)
 
 static const mb_param params_table[] = {
-    {.key = "model",
-     .type = MB_PARAM_TEXT,
-     .unit = "",
-     .initial = "deepseek-v3",
-     .choices = model_names,
-     .help = "whose shape the loads have (`moebal list models`)",
-     .offset = AT(model)},
-    {.key = "phase",
-     .type = MB_PARAM_TEXT,
-     .unit = "",
-     .initial = "decode",
-     .choices = phase_names,
-     .help = "what the trace says it is a trace of",
-     .offset = AT(phase)},
-    {.key = "steps",
-     .type = MB_PARAM_INT,
-     .unit = "steps",
-     .initial = "1000",
-     .min = 1,
-     .max = 1e9,
-     .help = "length of the trace",
-     .offset = AT(n_steps)},
-    {.key = "tokens",
-     .type = MB_PARAM_INT,
-     .unit = "tokens",
-     .initial = "4096",
-     .min = 1,
-     .max = 16777216,
-     .help = "tokens of each step",
-     .offset = AT(n_tokens)},
-    {.key = "layers",
-     .type = MB_PARAM_INT,
-     .unit = "layers",
-     .initial = "model",
-     .min = 1,
-     .max = 4096,
-     .word = "model",
-     .word_value = 0,
-     .help = "MoE layers, if not the model's",
-     .offset = AT(n_layers)},
-    {.key = "experts",
-     .type = MB_PARAM_INT,
-     .unit = "experts",
-     .initial = "model",
-     .min = 1,
-     .max = 65536,
-     .word = "model",
-     .word_value = 0,
-     .help = "experts of a layer, if not the model's",
-     .offset = AT(n_experts)},
-    {.key = "top_k",
-     .type = MB_PARAM_INT,
-     .unit = "experts",
-     .initial = "model",
-     .min = 1,
-     .max = 1024,
-     .word = "model",
-     .word_value = 0,
-     .help = "different experts that a token goes to, if not the model's",
-     .offset = AT(top_k)},
-    {.key = "groups",
-     .type = MB_PARAM_INT,
-     .unit = "groups",
-     .initial = "model",
-     .min = 1,
-     .max = 65536,
-     .word = "model",
-     .word_value = 0,
-     .help = "groups of experts, if not the model's",
-     .offset = AT(n_groups)},
+#define MB_PARAMS mb_domains_params
+#include "workloads/workload_params.def"
+#undef MB_PARAMS
     {.key = "sigma",
      .type = MB_PARAM_REAL,
      .unit = "1",
@@ -140,7 +58,7 @@ static const mb_param params_table[] = {
      .type = MB_PARAM_TEXT,
      .unit = "",
      .initial = "periodic",
-     .choices = drift_names,
+     .choices = mb_mixture_drifts,
      .help = "how the traffic moves from the first domain to the second",
      .offset = AT(drift)},
     {.key = "drift_period",
@@ -185,122 +103,27 @@ typedef struct streams {
 
 typedef struct domains {
   mb_domains_params params;
-  const mb_model *model;
-  mb_phase phase;
-  size_t n_layers, n_experts;
-  uint32_t top_k, n_groups, n_tokens;
-  uint64_t step;     /* the next one */
-  double noise_keep; /* a = noise_keep a + noise_fresh z */
-  double noise_fresh;
+  mb_workload workload;
+  uint64_t step; /* the next one */
+  mb_ar1 process;
   double *share[2];   /* [L,E] */
   double *noise;      /* [L,E] a of the last step */
   double *popularity; /* [L,E] scratch: p, not normalised */
-  double *tail;       /* [L,E] scratch: its sums from each expert to the last */
+  double *tail;       /* [L,E] scratch */
   streams *streams;   /* [L] */
-  int32_t *layer_ids; /* [L] */
-  char model_text[128];
-  char source[2048];
 } domains;
 
 double mb_domains_weight(const mb_domains_params *params, uint64_t step) {
-  double period = (double)params->drift_period;
-
-  if (strcmp(params->drift, "step") == 0) {
-    return step >= (uint64_t)params->drift_period ? 1.0 : 0.0;
-  }
-  if (strcmp(params->drift, "ramp") == 0) {
-    return fmin(1.0, (double)step / period);
-  }
-  if (strcmp(params->drift, "periodic") == 0) {
-    /* The whole periods are taken off first: cos() of a large angle is slow. */
-    uint64_t phase = step % (uint64_t)params->drift_period;
-    return (1.0 - cos(2.0 * M_PI * (double)phase / period)) / 2.0;
-  }
-  return 0.0;
+  return mb_mixture_weight(params->drift, (uint64_t)params->drift_period, step);
 }
 
 const double *mb_domains_share(const void *state, size_t domain) {
   return ((const domains *)state)->share[domain];
 }
 
-/* Makes the weights sum to 1 with none above `cap` (>= 1/n): what is cut off a head is spread over
-   the others in proportion to their weight, which may lift some of them to the cap in turn. */
-static void cap_shares(size_t n, double cap, double *weight) {
-  double limit = INFINITY;
-  double scale = 0.0;
-  size_t n_capped = 0;
-
-  for (;;) {
-    size_t n_above = 0;
-    double below = 0.0;
-    for (size_t e = 0; e < n; e++) {
-      n_above += weight[e] > limit ? 1 : 0;
-      below += weight[e] > limit ? 0.0 : weight[e];
-    }
-    double rest = 1.0 - (double)n_above * cap;
-    scale = below > 0.0 && rest > 0.0 ? rest / below : 0.0;
-    if (scale == 0.0 || (limit < INFINITY && n_above == n_capped)) {
-      break;
-    }
-    n_capped = n_above;
-    limit = cap / scale;
-  }
-  for (size_t e = 0; e < n; e++) {
-    weight[e] = weight[e] > limit || scale == 0.0 ? cap : weight[e] * scale;
-  }
-}
-
-/* Adds a multinomial sample of n to count[n_experts]: one binomial an expert, given those before.
-   The sums from the back make the last quotient exactly 1, so that nothing is ever left over. */
-static void draw_multinomial(gsl_rng *rng, uint32_t n, size_t n_experts, const double *weight,
-                             double *tail, uint32_t *count) {
-  double sum = 0.0;
-
-  for (size_t e = n_experts; e-- > 0;) {
-    sum += weight[e];
-    tail[e] = sum;
-  }
-  for (size_t e = 0; e < n_experts && n > 0; e++) {
-    if (weight[e] > 0.0) {
-      uint32_t drawn = weight[e] < tail[e] ? gsl_ran_binomial(rng, weight[e] / tail[e], n) : n;
-      count[e] += drawn;
-      n -= drawn;
-    }
-  }
-  assert(n == 0);
-}
-
-/* Cuts the counts at n_tokens, takes the full experts out of the draw, and returns what was cut. */
-static uint32_t take_excess(uint32_t n_tokens, size_t n_experts, double *weight, uint32_t *count) {
-  uint32_t excess = 0;
-
-  for (size_t e = 0; e < n_experts; e++) {
-    if (count[e] >= n_tokens) {
-      excess += count[e] - n_tokens;
-      count[e] = n_tokens;
-      weight[e] = 0.0;
-    }
-  }
-  return excess;
-}
-
-/* top_k x tokens <= E x tokens, so while there is an excess some expert isn't full. Each further
-   round fills at least one expert or ends. */
-static void draw_counts(domains *self, size_t layer, uint32_t *count) {
-  double *weight = self->popularity + layer * self->n_experts;
-  double *tail = self->tail + layer * self->n_experts;
-  uint32_t left = self->top_k * self->n_tokens;
-
-  memset(count, 0, self->n_experts * sizeof *count);
-  while (left > 0) {
-    draw_multinomial(self->streams[layer].count, left, self->n_experts, weight, tail, count);
-    left = take_excess(self->n_tokens, self->n_experts, weight, count);
-  }
-}
-
 /* p[t,l,:] up to a factor, into the layer's scratch. */
 static void mix_popularity(domains *self, size_t layer, double weight) {
-  size_t first = layer * self->n_experts;
+  size_t first = layer * self->workload.n_experts;
   const double *share0 = self->share[0] + first;
   const double *share1 = self->share[1] + first;
   const double *noise = self->noise + first;
@@ -308,36 +131,36 @@ static void mix_popularity(domains *self, size_t layer, double weight) {
   double sum = 0.0;
   double highest = 0.0;
 
-  for (size_t e = 0; e < self->n_experts; e++) {
+  for (size_t e = 0; e < self->workload.n_experts; e++) {
     popularity[e] = ((1.0 - weight) * share0[e] + weight * share1[e]) * exp(noise[e]);
     sum += popularity[e];
     highest = fmax(highest, popularity[e]);
   }
-  if (highest * self->top_k > sum) {
-    cap_shares(self->n_experts, 1.0 / self->top_k, popularity);
+  if (highest * self->workload.top_k > sum) {
+    mb_shares_cap(self->workload.n_experts, 1.0 / self->workload.top_k, popularity);
   }
 }
 
-static void advance_noise(domains *self, size_t layer) {
-  double *noise = self->noise + layer * self->n_experts;
+static void draw_layer(domains *self, size_t layer, uint64_t step, uint32_t *count) {
+  const mb_workload *workload = &self->workload;
+  size_t first = layer * workload->n_experts;
 
-  if (self->noise_fresh > 0.0) {
-    for (size_t e = 0; e < self->n_experts; e++) {
-      noise[e] = self->noise_keep * noise[e] +
-                 gsl_ran_gaussian_ziggurat(self->streams[layer].noise, self->noise_fresh);
-    }
-  }
+  mix_popularity(self, layer, mb_domains_weight(&self->params, step));
+  mb_counts_draw_multinomial(self->streams[layer].count, workload->n_tokens, workload->top_k,
+                             workload->n_experts, self->popularity + first, self->tail + first,
+                             count);
+  mb_ar1_step(&self->process, self->streams[layer].noise, workload->n_experts, self->noise + first);
 }
 
 static mb_status next(void *state, size_t n, uint32_t *load) {
   domains *self = state;
+  size_t n_layers = self->workload.n_layers;
 
 #pragma omp parallel for schedule(static)
-  for (size_t layer = 0; layer < self->n_layers; layer++) {
+  for (size_t layer = 0; layer < n_layers; layer++) {
     for (size_t t = 0; t < n; t++) {
-      mix_popularity(self, layer, mb_domains_weight(&self->params, self->step + t));
-      draw_counts(self, layer, load + (t * self->n_layers + layer) * self->n_experts);
-      advance_noise(self, layer);
+      draw_layer(self, layer, self->step + t,
+                 load + (t * n_layers + layer) * self->workload.n_experts);
     }
   }
   self->step += n;
@@ -347,7 +170,7 @@ static mb_status next(void *state, size_t n, uint32_t *load) {
 static void fini(void *state) {
   domains *self = state;
 
-  for (size_t layer = 0; self->streams != NULL && layer < self->n_layers; layer++) {
+  for (size_t layer = 0; self->streams != NULL && layer < self->workload.n_layers; layer++) {
     if (self->streams[layer].noise != NULL) {
       gsl_rng_free(self->streams[layer].noise);
     }
@@ -361,64 +184,22 @@ static void fini(void *state) {
   free(self->noise);
   free(self->popularity);
   free(self->tail);
-  free(self->layer_ids);
-}
-
-static size_t given_or(int64_t given, size_t of_model) {
-  return given != 0 ? (size_t)given : of_model;
-}
-
-static mb_status set_shape(domains *self) {
-  const mb_domains_params *params = &self->params;
-
-  self->model = mb_model_find(params->model);
-  if (self->model == NULL) {
-    return MB_FAIL(MB_ERR_PARAM, "model: there is no model '%s'", params->model);
-  }
-  if (!mb_phase_find(params->phase, &self->phase)) {
-    return MB_FAIL(MB_ERR_PARAM, "phase: there is no phase '%s'", params->phase);
-  }
-  self->n_layers = given_or(params->n_layers, self->model->n_layers);
-  self->n_experts = given_or(params->n_experts, self->model->n_experts);
-  self->top_k = (uint32_t)given_or(params->top_k, self->model->top_k);
-  self->n_groups = (uint32_t)given_or(params->n_groups, self->model->n_groups);
-  self->n_tokens = (uint32_t)params->n_tokens;
-  if (self->n_layers > MB_TRACE_STEP_SIZE_MAX / self->n_experts) {
-    return MB_FAIL(MB_ERR_SHAPE, "layers: %zu of %zu experts, but their product is at most %zu",
-                   self->n_layers, self->n_experts, MB_TRACE_STEP_SIZE_MAX);
-  }
-  if (self->top_k > self->n_experts) {
-    return MB_FAIL(MB_ERR_SHAPE, "top_k: %" PRIu32 " different experts, but experts is %zu",
-                   self->top_k, self->n_experts);
-  }
-  if (self->n_experts % self->n_groups != 0) {
-    return MB_FAIL(MB_ERR_SHAPE, "groups: %" PRIu32 " does not divide experts, %zu", self->n_groups,
-                   self->n_experts);
-  }
-  /* gsl_ran_binomial() counts in int. */
-  if (params->n_tokens > INT_MAX / (int64_t)self->top_k) {
-    return MB_FAIL(MB_ERR_SHAPE,
-                   "tokens: %" PRId64 " with top_k %" PRIu32 " make more than %d loads a layer",
-                   params->n_tokens, self->top_k, INT_MAX);
-  }
-  return MB_OK;
+  mb_workload_fini(&self->workload);
 }
 
 static mb_status allocate(domains *self) {
-  size_t n = self->n_layers * self->n_experts;
+  size_t n = self->workload.n_layers * self->workload.n_experts;
 
   self->share[0] = calloc(n, sizeof *self->share[0]);
   self->share[1] = calloc(n, sizeof *self->share[1]);
   self->noise = calloc(n, sizeof *self->noise);
   self->popularity = calloc(n, sizeof *self->popularity);
   self->tail = calloc(n, sizeof *self->tail);
-  self->streams = calloc(self->n_layers, sizeof *self->streams);
-  self->layer_ids = calloc(self->n_layers, sizeof *self->layer_ids);
+  self->streams = calloc(self->workload.n_layers, sizeof *self->streams);
   if (self->share[0] == NULL || self->share[1] == NULL || self->noise == NULL ||
-      self->popularity == NULL || self->tail == NULL || self->streams == NULL ||
-      self->layer_ids == NULL) {
-    return MB_FAIL(MB_ERR_MEMORY, "no memory for %zu layers of %zu experts", self->n_layers,
-                   self->n_experts);
+      self->popularity == NULL || self->tail == NULL || self->streams == NULL) {
+    return MB_FAIL(MB_ERR_MEMORY, "no memory for %zu layers of %zu experts",
+                   self->workload.n_layers, self->workload.n_experts);
   }
   return MB_OK;
 }
@@ -426,20 +207,20 @@ static mb_status allocate(domains *self) {
 /* The layer's shares in both domains. */
 static void draw_shares(domains *self, size_t layer, gsl_rng *rng) {
   const mb_domains_params *params = &self->params;
-  double *share0 = self->share[0] + layer * self->n_experts;
-  double *share1 = self->share[1] + layer * self->n_experts;
+  double *share0 = self->share[0] + layer * self->workload.n_experts;
+  double *share1 = self->share[1] + layer * self->workload.n_experts;
   double sigma = params->sigma * (1.0 + params->sigma_spread * (2.0 * gsl_rng_uniform(rng) - 1.0));
   double apart = sqrt(1.0 - params->correlation * params->correlation);
-  double cap = fmin(1.0, params->head_cap / (double)self->n_experts);
+  double cap = fmin(1.0, params->head_cap / (double)self->workload.n_experts);
 
-  for (size_t e = 0; e < self->n_experts; e++) {
+  for (size_t e = 0; e < self->workload.n_experts; e++) {
     double z0 = gsl_ran_gaussian_ziggurat(rng, 1.0);
     double z1 = params->correlation * z0 + apart * gsl_ran_gaussian_ziggurat(rng, 1.0);
     share0[e] = exp(sigma * z0);
     share1[e] = exp(sigma * z1);
   }
-  cap_shares(self->n_experts, cap, share0);
-  cap_shares(self->n_experts, cap, share1);
+  mb_shares_cap(self->workload.n_experts, cap, share0);
+  mb_shares_cap(self->workload.n_experts, cap, share1);
 }
 
 static mb_status init_layer(domains *self, size_t layer, uint64_t seed) {
@@ -455,59 +236,27 @@ static mb_status init_layer(domains *self, size_t layer, uint64_t seed) {
   }
   draw_shares(self, layer, rng);
   gsl_rng_free(rng);
-  /* The noise starts in its stationary state. */
-  for (size_t e = 0; self->params.noise_rms > 0.0 && e < self->n_experts; e++) {
-    self->noise[layer * self->n_experts + e] =
-        gsl_ran_gaussian_ziggurat(self->streams[layer].noise, self->params.noise_rms);
-  }
-  self->layer_ids[layer] = (int32_t)(self->model->first_layer + layer);
+  mb_ar1_start(&self->process, self->streams[layer].noise, self->workload.n_experts,
+               self->noise + layer * self->workload.n_experts);
   return MB_OK;
-}
-
-static void fill_info(domains *self, uint64_t seed, mb_trace_info *info) {
-  bool as_model = self->n_layers == self->model->n_layers &&
-                  self->n_experts == self->model->n_experts && self->top_k == self->model->top_k;
-
-  (void)snprintf(self->model_text, sizeof self->model_text, as_model ? "%s" : "%s, resized",
-                 self->model->name);
-  (void)mb_generator_describe(&mb_generator_domains, &self->params, seed, self->source,
-                              sizeof self->source);
-  *info = (mb_trace_info){
-      .n_steps = (size_t)self->params.n_steps,
-      .n_layers = self->n_layers,
-      .n_experts = self->n_experts,
-      .top_k = (int32_t)self->top_k,
-      .n_groups = (int32_t)self->n_groups,
-      .layer_ids = self->layer_ids,
-      .model = self->model_text,
-      .source = self->source,
-      .created_by = "moebal",
-      .phase = self->phase,
-      .padding = "excluded",
-      .counts = "logical",
-      .source_semantics = "",
-      .steps_per_record = 1,
-  };
 }
 
 static mb_status init(void *state, const void *params, uint64_t seed, mb_trace_info *info) {
   domains *self = state;
 
   self->params = *(const mb_domains_params *)params;
-  MB_TRY(set_shape(self));
-  double keep = pow(self->params.noise_autocorrelation, 1.0 / (double)self->params.noise_lag);
-  self->noise_keep = keep;
-  self->noise_fresh = self->params.noise_rms * sqrt(1.0 - keep * keep);
-
-  mb_status status = allocate(self);
-  for (size_t layer = 0; status == MB_OK && layer < self->n_layers; layer++) {
+  self->process = mb_ar1_make(self->params.noise_rms, self->params.noise_autocorrelation,
+                              (double)self->params.noise_lag);
+  mb_status status = mb_workload_init(&self->params.workload, &self->workload);
+  status = status == MB_OK ? allocate(self) : status;
+  for (size_t layer = 0; status == MB_OK && layer < self->workload.n_layers; layer++) {
     status = init_layer(self, layer, seed);
   }
   if (status != MB_OK) {
     fini(self);
     return status;
   }
-  fill_info(self, seed, info);
+  mb_workload_describe(&self->workload, &mb_generator_domains, params, seed, info);
   return MB_OK;
 }
 

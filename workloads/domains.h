@@ -7,6 +7,7 @@
 
 #include "balancer/param.h"
 #include "workloads/generator.h"
+#include "workloads/workload.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -28,11 +29,7 @@ extern "C" {
  * bites, the loads are exactly multinomial: mean n p, variance n p (1 - p), n = top_k x tokens.
  */
 typedef struct mb_domains_params {
-  char model[MB_PARAM_TEXT_SIZE];
-  char phase[MB_PARAM_TEXT_SIZE];
-  int64_t n_steps;
-  int64_t n_tokens;                             /* a step */
-  int64_t n_layers, n_experts, top_k, n_groups; /* 0: the model's */
+  mb_workload_params workload;
   double sigma, sigma_spread, correlation, head_cap;
   char drift[MB_PARAM_TEXT_SIZE];
   int64_t drift_period;
@@ -40,11 +37,7 @@ typedef struct mb_domains_params {
   int64_t noise_lag;
 } mb_domains_params;
 
-/**
- * w(t), the weight of the second domain, in [0, 1]:
- *   none: 0;  step: 0 before drift_period, 1 from there on;  ramp: t / drift_period, at most 1;
- *   periodic: (1 - cos(2 pi t / drift_period)) / 2.
- */
+/** w(t), the weight of the second domain: mb_mixture_weight(). */
 double mb_domains_weight(const mb_domains_params *params, uint64_t step);
 
 /** share[domain] of an initialised state, [L,E], domain 0 or 1. Borrowed from the state. */

@@ -79,6 +79,14 @@ mb_status mb_generator_next(mb_generator *generator, size_t n, uint32_t *load) {
   return generator->type->next(generator->state, n, load);
 }
 
+mb_status mb_generator_next_steps(mb_generator *generator, size_t n,
+                                  const mb_generator_steps *steps) {
+  const mb_generator_type *type = generator->type;
+
+  return type->next_steps != NULL ? type->next_steps(generator->state, n, steps)
+                                  : type->next(generator->state, n, steps->load);
+}
+
 void mb_generator_destroy(mb_generator *generator) {
   if (generator == NULL) {
     return;

@@ -14,6 +14,14 @@
 extern "C" {
 #endif
 
+/** Where a generator's next steps go: load, and what else its info names; NULL: not wanted. */
+typedef struct mb_generator_steps {
+  uint32_t *load;           /* [n,L,E] */
+  uint32_t *load_by_source; /* [n,L,R,E] */
+  uint32_t *tokens;         /* [n,R] */
+  uint8_t *step_phase;      /* [n] mb_phase */
+} mb_generator_steps;
+
 /**
  * A generator: one file, ending in `const mb_generator_type mb_generator_<name>`, and one line in
  * generators.def.
@@ -30,6 +38,8 @@ typedef struct mb_generator_type {
   mb_status (*init)(void *state, const void *params, uint64_t seed, mb_trace_info *info);
   /* Required. The next n steps, [n,L,E]; the same whatever the n of each call and the threads. */
   mb_status (*next)(void *state, size_t n, uint32_t *load);
+  /* The same with the optional objects; NULL: its info names none. */
+  mb_status (*next_steps)(void *state, size_t n, const mb_generator_steps *steps);
   void (*fini)(void *state); /* optional, NULL: the state owns nothing */
 } mb_generator_type;
 
@@ -41,7 +51,7 @@ const mb_generator_type *const *mb_generators(void);
 
 /**
  * What a generator's `source` says: that the loads are synthetic, and all parameters and the seed.
- * Cut off at `size` bytes; 2048 are plenty. Returns `buffer`.
+ * Cut off at `size` bytes; 4096 are plenty. Returns `buffer`.
  */
 char *mb_generator_describe(const mb_generator_type *type, const void *params, uint64_t seed,
                             char *buffer, size_t size);
@@ -59,6 +69,9 @@ MB_NODISCARD mb_status mb_generator_create(const mb_generator_type *type, const 
                                            uint64_t seed, mb_generator **generator);
 const mb_trace_info *mb_generator_get_info(const mb_generator *generator);
 MB_NODISCARD mb_status mb_generator_next(mb_generator *generator, size_t n, uint32_t *load);
+/** The same with the optional objects that the info names. */
+MB_NODISCARD mb_status mb_generator_next_steps(mb_generator *generator, size_t n,
+                                               const mb_generator_steps *steps);
 void mb_generator_destroy(mb_generator *generator); /* NULL is fine */
 
 #ifdef __cplusplus

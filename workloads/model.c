@@ -3,6 +3,12 @@
 
 #include <string.h>
 
+#define MB_MODEL(name, ...) name,
+const char *const mb_model_names[] = {
+#include "workloads/models.def"
+    NULL};
+#undef MB_MODEL
+
 const mb_model *mb_models(void) {
 #define MB_MODEL(...) {__VA_ARGS__},
   static const mb_model models[] = {

@@ -15,8 +15,11 @@ typedef struct mb_model {
   const char *title;  /* as its makers write it */
   size_t n_layers;    /* MoE layers */
   size_t first_layer; /* number of the first MoE layer in the model */
+  size_t layer_step;  /* from one MoE layer's number to the next's */
   size_t n_experts, top_k, n_groups;
+  size_t group_limit;          /* a token's experts come from at most this many groups */
   size_t hidden, intermediate; /* an expert is 3 x hidden x intermediate weights (SwiGLU) */
+  const char *deployment;      /* on how many GPUs it is run, or "" */
   const char *source;          /* where the figures are published */
 } mb_model;
 
@@ -25,6 +28,9 @@ const mb_model *mb_model_find(const char *name);
 
 /** All models in the order of models.def, ended by an entry whose name is NULL. Static. */
 const mb_model *mb_models(void);
+
+/** Their names, NULL-terminated. Static. */
+extern const char *const mb_model_names[];
 
 /** Bytes of one expert's weights at that many bits a weight (16, 8, 4.5, 4.25), without scales. */
 double mb_model_expert_bytes(const mb_model *model, double bits);

@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "workloads/chunk_reader.h"
 #include "workloads/source.h"
 #include "workloads/trace_file.h"
 #include "workloads/trace_info.h"
@@ -25,7 +26,8 @@ struct mb_trace {
   char *path;
   hid_t file;
   mb_h5_dataset load;
-  mb_h5_dataset tokens; /* zeros without /tokens */
+  mb_chunk_reader *chunks; /* of /load; NULL where it is HDF5's to read */
+  mb_h5_dataset tokens;    /* zeros without /tokens */
   mb_trace_info info;
 };
 
@@ -393,7 +395,8 @@ static mb_status open_load(mb_trace *trace) {
   trace->info.n_steps = (size_t)dims[0];
   trace->info.n_layers = (size_t)dims[1];
   trace->info.n_experts = (size_t)dims[2];
-  return enlarge_cache(trace);
+  MB_TRY(enlarge_cache(trace));
+  return mb_chunk_reader_open(trace->path, "load", trace->load.id, &trace->chunks);
 }
 
 static mb_status open_all(mb_trace *trace) {
@@ -439,6 +442,7 @@ void mb_trace_destroy(mb_trace *trace) {
   if (trace == NULL) {
     return;
   }
+  mb_chunk_reader_close(trace->chunks);
   mb_h5_close(&trace->load);
   mb_h5_close(&trace->tokens);
   if (trace->file >= 0) {
@@ -535,7 +539,7 @@ static mb_status read_converted(mb_trace *trace, size_t first, size_t n, uint32_
   return status;
 }
 
-mb_status mb_trace_read(mb_trace *trace, size_t first, size_t n, uint32_t *load) {
+mb_status mb_trace_read_plainly(mb_trace *trace, size_t first, size_t n, uint32_t *load) {
   assert(trace != NULL && first <= trace->info.n_steps && n <= trace->info.n_steps - first);
   if (n == 0) {
     return MB_OK;
@@ -544,6 +548,12 @@ mb_status mb_trace_read(mb_trace *trace, size_t first, size_t n, uint32_t *load)
     return read_rows(trace, "load", &trace->load, first, n, H5T_NATIVE_UINT32, load);
   }
   return read_converted(trace, first, n, load);
+}
+
+mb_status mb_trace_read(mb_trace *trace, size_t first, size_t n, uint32_t *load) {
+  assert(trace != NULL && first <= trace->info.n_steps && n <= trace->info.n_steps - first);
+  return trace->chunks != NULL ? mb_chunk_reader_read(trace->chunks, first, n, load)
+                               : mb_trace_read_plainly(trace, first, n, load);
 }
 
 mb_status mb_trace_read_tokens(mb_trace *trace, size_t first, size_t n, uint64_t *tokens) {
@@ -568,6 +578,97 @@ mb_status mb_trace_read_tokens(mb_trace *trace, size_t first, size_t n, uint64_t
     }
   }
   free(by_source);
+  return status;
+}
+
+typedef struct object_type {
+  mb_trace_object object;
+  const char *name;
+  int rank;
+  int64_t most; /* largest value; 0: any number, stored as double */
+  size_t size;  /* bytes of a value in memory */
+} object_type;
+
+static const object_type object_types[] = {
+    {MB_TRACE_STEP_TIME, "step_time", 1, 0, sizeof(double)},
+    {MB_TRACE_STEP_PHASE, "step_phase", 1, MB_PHASE_TRAIN, sizeof(uint8_t)},
+    {MB_TRACE_LOAD_BY_SOURCE, "load_by_source", 4, UINT32_MAX, sizeof(uint32_t)},
+    {MB_TRACE_TOKENS, "tokens", 2, UINT32_MAX, sizeof(uint32_t)},
+};
+
+static const object_type *find_object(mb_trace_object object) {
+  const object_type *found = object_types;
+
+  while (found->object != object) {
+    found++;
+  }
+  return found;
+}
+
+static void put_value(const object_type *about, size_t i, int64_t value, void *values) {
+  if (about->size == sizeof(uint8_t)) {
+    ((uint8_t *)values)[i] = (uint8_t)value;
+  } else {
+    ((uint32_t *)values)[i] = (uint32_t)value;
+  }
+}
+
+/* One step's values, by way of int64_t: HDF5 itself would clip what does not fit. */
+static mb_status read_checked(const mb_trace *trace, const object_type *about,
+                              const mb_h5_dataset *dataset, size_t step, size_t step_size,
+                              int64_t *scratch, void *values) {
+  MB_TRY(read_rows(trace, about->name, dataset, step, 1, H5T_NATIVE_INT64, scratch));
+  for (size_t i = 0; i < step_size; i++) {
+    if (scratch[i] < 0 || scratch[i] > about->most) {
+      return MB_FAIL(MB_ERR_FORMAT,
+                     "%s: /%s: step %zu has %" PRId64 ", but should have 0 to %" PRId64,
+                     trace->path, about->name, step, scratch[i], about->most);
+    }
+    put_value(about, i, scratch[i], values);
+  }
+  return MB_OK;
+}
+
+static mb_status read_ints(const mb_trace *trace, const object_type *about,
+                           const mb_h5_dataset *dataset, size_t first, size_t n, void *values) {
+  size_t step_size = 1;
+  mb_status status = MB_OK;
+
+  for (int i = 1; i < about->rank; i++) {
+    step_size *= (size_t)dataset->dims[i];
+  }
+  int64_t *scratch = malloc((step_size > 0 ? step_size : 1) * sizeof *scratch);
+  if (scratch == NULL) {
+    return MB_FAIL(MB_ERR_MEMORY, "no memory to read /%s of %s", about->name, trace->path);
+  }
+  for (size_t t = 0; t < n && status == MB_OK; t++) {
+    status = read_checked(trace, about, dataset, first + t, step_size, scratch,
+                          (char *)values + t * step_size * about->size);
+  }
+  free(scratch);
+  return status;
+}
+
+mb_status mb_trace_read_object(mb_trace *trace, mb_trace_object object, size_t first, size_t n,
+                               void *values) {
+  const object_type *about = find_object(object);
+  mb_h5_dataset dataset;
+
+  assert((trace->info.objects & object) != 0 && first <= trace->info.n_steps &&
+         n <= trace->info.n_steps - first);
+  if (n == 0) {
+    return MB_OK;
+  }
+  MB_TRY(mb_h5_open(trace->path, trace->file, about->name, about->rank, &dataset));
+  mb_status status = MB_OK;
+  if (about->most == 0) {
+    status = read_rows(trace, about->name, &dataset, first, n, H5T_NATIVE_DOUBLE, values);
+  } else if (dataset.number == MB_NUMBER_UINT32 && about->size == sizeof(uint32_t)) {
+    status = read_rows(trace, about->name, &dataset, first, n, H5T_NATIVE_UINT32, values);
+  } else {
+    status = read_ints(trace, about, &dataset, first, n, values);
+  }
+  mb_h5_close(&dataset);
   return status;
 }
 

@@ -80,12 +80,20 @@ const mb_trace_info *mb_trace_get_info(const mb_trace *trace);
 /**
  * Reads steps [first, first + n) of /load. float and int64 loads are accepted where they hold whole
  * numbers in [0, 2^32 - 1]; a value that isn't one is MB_ERR_FORMAT naming step, layer and expert.
- * Memory: the chunks touched, no more than 64 MiB of cache; or 256 MiB, where that saves unpacking
- * them again and again, as with chunks of many steps and few experts.
+ *
+ * Chunks of whole steps, as mb_trace_writer makes them, are unpacked on as many threads as OpenMP
+ * may use, and those that follow while the caller works on these. Others are read by HDF5 alone.
+ * Memory: 64 MiB or two chunks; where HDF5 reads, the chunks touched, no more than 64 MiB of cache,
+ * or 256 MiB, where that saves unpacking them again and again, as with chunks of many steps and few
+ * experts.
  *
  * @param load [n,L,E] caller-owned; contents unspecified on failure.
  */
 MB_NODISCARD mb_status mb_trace_read(mb_trace *trace, size_t first, size_t n, uint32_t *load);
+
+/** The same, always through HDF5's own filters, one chunk after the other: what to compare with. */
+MB_NODISCARD mb_status mb_trace_read_plainly(mb_trace *trace, size_t first, size_t n,
+                                             uint32_t *load);
 
 /**
  * Tokens of steps [first, first + n), summed over the ranks that they come from; only for a trace
@@ -95,6 +103,17 @@ MB_NODISCARD mb_status mb_trace_read(mb_trace *trace, size_t first, size_t n, ui
  */
 MB_NODISCARD mb_status mb_trace_read_tokens(mb_trace *trace, size_t first, size_t n,
                                             uint64_t *tokens);
+
+/**
+ * One of the optional objects over steps [first, first + n); only for a trace that has it.
+ *
+ * @param object MB_TRACE_STEP_TIME, STEP_PHASE, LOAD_BY_SOURCE or TOKENS.
+ * @param values double [n], uint8_t [n], uint32_t [n,L,R,E] or uint32_t [n,R]; caller-owned;
+ *               contents unspecified on failure.
+ * @return MB_OK; MB_ERR_FORMAT naming the object, and the value that is out of range.
+ */
+MB_NODISCARD mb_status mb_trace_read_object(mb_trace *trace, mb_trace_object object, size_t first,
+                                            size_t n, void *values);
 
 /**
  * Reads every chunk of every object, in a child process without a time limit, and checks load_xxh3
@@ -114,15 +133,28 @@ bool mb_file_has_format(const char *path, const char *format);
 typedef struct mb_trace_writer mb_trace_writer;
 
 /**
- * @param info   n_steps, objects, n_sources and load_xxh3 are not heeded: steps are counted, the
- * digest is computed. Borrowed for the call.
+ * @param info   n_steps and load_xxh3 are not heeded: steps are counted, the digest is computed.
+ *               `objects` says which of the optional ones will be there, n_sources their R;
+ *               MB_TRACE_TOPK can not be written. Borrowed for the call.
  * @param writer Transferred: finish or destroy it.
  * @return MB_OK; MB_ERR_IO naming the folder or file, also where it is there already and no HDF5,
  * or results; MB_ERR_SHAPE, MB_ERR_RANGE for an info that the reader would refuse.
  */
 MB_NODISCARD mb_status mb_trace_writer_create(const char *path, const mb_trace_info *info,
                                               mb_trace_writer **writer);
-/** Appends n steps, load [n,L,E] (borrowed). */
+/** Steps of a trace, with the optional objects that it has; the others are NULL. All borrowed. */
+typedef struct mb_trace_steps {
+  const uint32_t *load;           /* [n,L,E] */
+  const uint32_t *load_by_source; /* [n,L,R,E] adds up to load */
+  const uint32_t *tokens;         /* [n,R] */
+  const double *step_time;        /* [n] seconds since the first step */
+  const uint8_t *step_phase;      /* [n] mb_phase */
+} mb_trace_steps;
+
+/** Appends n steps, with the objects that the info named. */
+MB_NODISCARD mb_status mb_trace_writer_append_steps(mb_trace_writer *writer, size_t n,
+                                                    const mb_trace_steps *steps);
+/** The same of a trace without optional objects; load [n,L,E] (borrowed). */
 MB_NODISCARD mb_status mb_trace_writer_append(mb_trace_writer *writer, size_t n,
                                               const uint32_t *load);
 /** Completes the file and gives it its name. The writer is gone afterwards, even on failure. */

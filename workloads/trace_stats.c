@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "workloads/windows.h"
+
 const char *mb_trace_fault_title(mb_trace_fault_kind kind) {
 #define TITLE(name, title, meaning) title,
   static const char *const titles[] = {MB_TRACE_FAULT_LIST(TITLE)};
@@ -412,13 +414,11 @@ static void gather_faults(mb_trace_stats *stats) {
   stats->summary.n_faults = n;
 }
 
-/* Gini = sum over i of (2i - n + 1) x_i / (n sum x), x ascending, i from 0. */
 static void finish_skew(mb_trace_stats *stats, size_t l) {
   mb_layer_stats *out = &stats->layers[l];
   const uint64_t *total = stats->total + l * stats->n_experts;
   double *sorted = stats->share[0];
   size_t n = stats->n_experts;
-  double weighted = 0.0;
 
   for (size_t e = 0; e < n; e++) {
     sorted[e] = (double)total[e];
@@ -427,12 +427,9 @@ static void finish_skew(mb_trace_stats *stats, size_t l) {
     out->hottest = total[e] > total[out->hottest] ? e : out->hottest;
   }
   gsl_sort(sorted, 1, n);
-  for (size_t i = 0; i < n; i++) {
-    weighted += (2.0 * (double)i - (double)n + 1.0) * sorted[i];
-  }
   bool loaded = out->load > 0;
   out->peak = loaded ? sorted[n - 1] * (double)n / (double)out->load : NAN;
-  out->gini = loaded ? weighted / ((double)n * (double)out->load) : NAN;
+  out->gini = mb_gini(n, sorted);
 }
 
 static double ratio(double sum, double n) {
