@@ -1,13 +1,17 @@
 #!/bin/sh
-# workloads/record/record.py, on small models with random weights. MOEBAL_PYTHON may name a Python
-# that has torch.
+# The recorder, workloads/record/: its counting and writing with numpy and h5py alone; and where there
+# is a Python with torch (MOEBAL_PYTHON may name one), the recorder on small models of transformers.
 set -eu
-for python in ${MOEBAL_PYTHON:-} python3 /usr/bin/python3; do
-  if "$python" -c 'import h5py, numpy, torch, transformers
+. "${MOEBAL_SOURCE:?}/tests/python.sh"
+need_python numpy h5py
+export PYTHONDONTWRITEBYTECODE=1
+"$python" "$MOEBAL_SOURCE/tests/record_trace_file.py"
+
+for torch in ${MOEBAL_PYTHON:-} python3; do
+  if "$torch" -c 'import h5py, numpy, torch, transformers
 assert transformers.__version__.split(".")[0] >= "5"' 2>/dev/null; then
-    HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE=1 PYTHONWARNINGS=ignore \
-      exec "$python" "${MOEBAL_SOURCE:?}/tests/record.py"
+    HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 PYTHONWARNINGS=ignore \
+      exec "$torch" "$MOEBAL_SOURCE/tests/record.py"
   fi
 done
-echo "skipped: no Python with torch, transformers 5 and h5py (MOEBAL_PYTHON may name one)"
-exit 77
+echo "not run: models, for want of a Python with torch and transformers 5 (MOEBAL_PYTHON)"
