@@ -44,10 +44,6 @@ static void die(const char *what) {
   _exit(EXIT_FAILURE);
 }
 
-static void remove_folder(void) {
-  (void)rmdir(folder);
-}
-
 int LLVMFuzzerInitialize(int *argc, char ***argv) {
   (void)argc;
   (void)argv;
@@ -60,9 +56,6 @@ int LLVMFuzzerInitialize(int *argc, char ***argv) {
       die(name);
     }
     (void)snprintf(paths[i], sizeof paths[i], "/proc/self/fd/%d", files[i]);
-  }
-  if (mkdtemp(folder) == NULL || atexit(remove_folder) != 0) {
-    die(folder);
   }
   return 0;
 }
@@ -132,7 +125,12 @@ static void open_files(size_t n, const part *parts, mb_input *inputs) {
   }
 }
 
+/* Made anew each time: libFuzzer may end without telling, and nothing should be left then. */
 static void open_folder(size_t n, const part *parts, mb_input *input) {
+  memset(folder + sizeof folder - 7, 'X', 6);
+  if (mkdtemp(folder) == NULL) {
+    die(folder);
+  }
   int at = open(folder, O_RDONLY | O_DIRECTORY);
 
   for (size_t i = 0; i < n; i++) {
@@ -156,6 +154,7 @@ static void empty_folder(size_t n, const part *parts) {
     (void)unlinkat(at, parts[i].name, 0); /* two may have the same name */
   }
   (void)close(at);
+  (void)rmdir(folder);
 }
 
 /* ---- importing ---- */
