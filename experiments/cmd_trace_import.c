@@ -36,7 +36,6 @@ typedef struct import_arguments {
   size_t n_paths;
   const char *output;
   const mb_importer *importer; /* NULL: to be recognised */
-  const char *serving;         /* the first option of serving that was given, or NULL */
   mb_import_options options;
 } import_arguments;
 
@@ -102,7 +101,9 @@ static error_t parse_serving(int key, char *value, struct argp_state *state) {
     return ARGP_ERR_UNKNOWN;
   }
   const char *name = names[key - KEY_CONCURRENCY];
-  given->serving = given->serving != NULL ? given->serving : name;
+  if (given->options.serving_option == NULL) {
+    given->options.serving_option = name;
+  }
   switch (key) {
   case KEY_CONCURRENCY:
     serving->concurrency = parse_count(state, name, value, 1);
@@ -223,11 +224,6 @@ static mb_status recognise(const import_arguments *given, const mb_input *inputs
                      inputs[i].path, found->name, inputs[0].path, (*importer)->name);
     }
     *importer = found;
-  }
-  if (given->serving != NULL && !(*importer)->takes_serving) {
-    return MB_FAIL(MB_ERR_PARAM,
-                   "%s: format %s holds loads of steps, not requests that could be served together",
-                   given->serving, (*importer)->name);
   }
   return MB_OK;
 }

@@ -167,8 +167,12 @@ static mb_status create_writer(summing *s, const char *source) {
   info.source = source;
   info.created_by = "moebal " MOEBAL_VERSION " (" MOEBAL_GIT_VERSION ")";
   info.objects = s->in.objects;
-  info.steps_per_record =
-      (info.steps_per_record > 0 ? info.steps_per_record : 1) * (int64_t)s->given->block;
+  int64_t before = info.steps_per_record > 0 ? info.steps_per_record : 1;
+  if (__builtin_mul_overflow(before, (int64_t)s->given->block, &info.steps_per_record)) {
+    return MB_FAIL(MB_ERR_RANGE,
+                   "%s: has steps of %" PRId64 " forward passes each, of which %zu are too many",
+                   s->given->path, before, s->given->block);
+  }
   return mb_trace_writer_create(s->given->output, &info, &s->writer);
 }
 

@@ -212,6 +212,9 @@ def bad_npz():
     lzma = zipped("x.npy", npy(a), zipfile.ZIP_LZMA)
     yield "lzma.npz", lzma, "packed by method 14", "--format", "npz"
     stored = zipped("x.npy", npy(a))
+    claim = bytearray(stored)
+    struct.pack_into("<II", claim, claim.index(b"PK\1\2") + 20, 0x7fffffff, 0x7fffffff)
+    yield "claim.npz", bytes(claim), "says that it takes 2147483647 bytes", "--format", "npz"
     flags = bytearray(stored)
     for signature, offset in (b"PK\3\4", 6), (b"PK\1\2", 8):
         flags[flags.index(signature) + offset] |= 1

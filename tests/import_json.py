@@ -133,6 +133,10 @@ def check_snapshots():
     made, _ = imported("object.json", "lines.jsonl", "--top-k", "2", "--phase", "decode")
     assert (made["load"] == latest + latest).all()
     refused("window", "object.json", "--top-k", "2", "--dataset", "sum")
+    refused(
+        "--shuffle: object.json holds snapshots of loads, not requests",
+        "object.json", "--top-k", "2", "--shuffle", "1", "--concurrency", "8",
+    )
 
 
 def make_requests(n, layers, experts, k, mean, prompts):
@@ -192,6 +196,7 @@ def check_npz():
     )
     assert "format: vllm, recognised by content" in said, said
     assert "1 of 5 layers have zeros only" in said, said
+    assert "16 tokens a step" in said and "not recorded" not in said, said
     assert made["layer_ids"].tolist() == [1, 2, 3, 4] and made["top_k"] == 3
     assert (made["load_by_source"] == load).all() and (made["tokens"] == tokens).all()
     made, _ = imported(*names, "--concurrency", "6", "--tokens-per-step", "16")
@@ -227,6 +232,7 @@ def check_balance():
     made, said = imported("balance.jsonl", "--concurrency", "64", "--warm-up", "0")
     assert "format: tokens, recognised by content" in said, said
     assert (made["load"] == load[:, :, 0]).all() and (made["tokens"] == tokens).all()
+    assert "which tokens are a prompt was not recorded" in said and "of its own" in said, said
     assert (made["tokens"] == 64).all() and (made["load"].sum(axis=2) == 64 * 4).all()
     shuffled, _ = imported("balance.jsonl", "--warm-up", "0", "--shuffle", "3")
     again, _ = imported("balance.jsonl", "--warm-up", "0", "--shuffle", "3")

@@ -171,6 +171,17 @@ MAP = np.array([[(p * 5 + l) % E if p < E else (p + l) % E for p in range(SLOTS)
                 for l in range(L)])
 
 
+class Claim(np.ndarray):
+    """An array that tells torch's storage of more numbers than it has."""
+    size = 2**61
+
+
+def claim(dims, strides):
+    if REAL:
+        return None
+    return PlainTensor(np.zeros(4, np.int32).view(Claim), 0, dims, strides)
+
+
 def to_logical(physical, slot_map=MAP):
     """[...,L,P] -> [...,L,E]"""
     out = np.zeros((*physical.shape[:-1], E), np.int64)
@@ -270,7 +281,8 @@ def stat_cases():
     yield "dense", stat(dense(a)), a, {"layer_ids": (2, 3, 4)}, \
         ["layers 0, 1 have no load in any step: taken as dense", "is circular"]
     yield "wrapped", stat(np.concatenate([a[:2], two, a[2:]])), a, {}, ["is circular"]
-    yield "late", stat(np.concatenate([two, a])), a, {}, ["2 of the 7 rows"]
+    yield "late", stat(np.concatenate([two, a])), a, {}, ["2 of the 7 rows", "is circular",
+                                                          "has summed all ranks"]
     yield "rate", stat(a, average_utilization_rate_over_window=0.75), a, {}, []
     for dtype in STORAGES:
         b = (a % 2 if dtype == "b1" else a).astype(dtype)
@@ -436,6 +448,10 @@ def bad_stats():
     yield "tensor", one(tensor(a)), "holds a tensor, and should hold what SGLang's"
     yield "other", one({"model": tensor(a)}), "holds a dict, and should hold what SGLang's"
     yield "sizes", numbered([save(stat(a)), save(stat(a[:, :2]))]), "has 2 layers of 8 experts"
+    steps = claim((2**61 - 1, 1, 1), (1, 1, 1))
+    if steps is not None:
+        yield "claim", numbered([save({"logical_count": steps})] * 8), \
+            "logical_count: its storage has 16 bytes, and should have 2305843009213693952 numbers"
     cut = save(stat(a))
     yield "cut", {"r.pt": cut[:-40]}, "no zip archive, or was cut off"
     at = cut.index(a.astype(np.int32).tobytes())
@@ -473,6 +489,13 @@ def bad_records():
     yield "received", numbered(per_pass(own)), "import without --keep-sources", "--keep-sources"
     yield "received-tp", numbered(per_pass(own)), "import without --source-semantics", \
         "--source-semantics", "attention_tp"
+    one = topk_ids(4, SLOTS, n_layers=1).astype(np.int32)
+    wide = claim((1, 2**30, 2**31), (2**61, 2**31, 1))  # whose bytes are 2^64
+    if wide is not None:
+        records = [pass_record(t, 0, count(one, SLOTS), topk_ids_of_layer=ids, extend_seq_lens=None)
+                   for t, ids in enumerate((tensor(one), wide))]
+        yield "claim", {"r.pt": recording(records, MAP[:1])}, \
+            "records[1]: topk_ids_of_layer: its storage has 16 bytes"
     ids = topk_ids(4, SLOTS)
     ids[1, 2, 0] = SLOTS
     yield "token", {"r.pt": recording([token_record(0, 0, ids % SLOTS, None), {
@@ -565,7 +588,7 @@ def bad_mcore():
     loads_of_5 = a[:, 1].swapaxes(0, 1).astype(np.int32)
     loads_of_5[2, 3, 4] = -5
     yield "negative", changed(5, loads=loads_of_5), "[2,3,4] is -5"
-    yield "half", changed(5, loads=loads_of_5 + 0.5), "is 0.5, but should be"
+    yield "half", changed(5, loads=0 * loads_of_5 + 0.5), "[0,0,0] is 0.5, but should be"
     lacking = dict(files)
     array = dump(5, group, a[:, 1].swapaxes(0, 1))
     del array["ep_rank"]

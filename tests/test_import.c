@@ -143,6 +143,47 @@ static void test_ranks_are_one(void) {
   mb_import_destroy(import);
 }
 
+/* Whatever was asked for and is not done is said. */
+static void test_notes_of_options(void) {
+  mb_import_options options = plain;
+  uint64_t load[L * R * E] = {0};
+  mb_import *import = NULL;
+  mb_import_summary summary;
+
+  options.keep_sources = true;
+  options.semantics = MB_SEMANTICS_ATTENTION_TP;
+  CHECK_OK(import_ranks(&options, load, &summary, &import));
+  CU_ASSERT(has_note(&summary, "--keep-sources: the ranks count the same tokens"));
+  mb_import_destroy(import);
+  options.keep_sources = false;
+  import = create(&options);
+  CHECK_OK(mb_import_begin(import, &first, &one_rank));
+  CHECK_OK(mb_import_step(import, load, NULL));
+  CHECK_OK(mb_import_finish(import, &summary));
+  CU_ASSERT(has_note(&summary, "--source-semantics: this input does not tell ranks apart"));
+  mb_import_destroy(import);
+}
+
+/* More notes than anybody reads are counted. */
+static void test_many_notes(void) {
+  enum { MOST = 64, MORE = 7 };
+  uint64_t load[L * E] = {0};
+  mb_import *import = create(&plain);
+  mb_import_summary summary;
+
+  for (int i = 0; i < MOST - 1 + MORE; i++) {
+    mb_import_note(import, "note %d", i);
+    mb_import_note(import, "note 0");
+  }
+  CHECK_OK(mb_import_begin(import, &first, &one_rank));
+  CHECK_OK(mb_import_step(import, load, NULL));
+  CHECK_OK(mb_import_finish(import, &summary));
+  CU_ASSERT_EQUAL(summary.n_notes, MOST);
+  CU_ASSERT(has_note(&summary, "note 62") && !has_note(&summary, "note 63"));
+  CU_ASSERT(has_note(&summary, "7 more notes are left out"));
+  mb_import_destroy(import);
+}
+
 static mb_status import_load(uint64_t value) {
   uint64_t load[L * E] = {0};
   mb_import *import = create(&plain);
@@ -217,6 +258,12 @@ static void test_options_must_fit(void) {
   options.phase = "sleep";
   CHECK_FAILS(begin_two(&options, &facts, NULL), MB_ERR_PARAM, "\"sleep\"");
   options.phase = "decode";
+  char source[2048];
+  memset(source, 'a', sizeof source - 1);
+  source[sizeof source - 1] = '\0';
+  options.source = source;
+  CHECK_FAILS(begin_two(&options, &facts, NULL), MB_ERR_PARAM, "should have 1023");
+  options.source = NULL;
   options.model = mb_model_find("mixtral-8x7b");
   CHECK_FAILS(begin_two(&options, &facts, NULL), MB_ERR_SHAPE, "4 experts, but mixtral-8x7b has 8");
 }
@@ -270,6 +317,8 @@ int main(void) {
   CU_TestInfo tests[] = {{"inputs are joined", test_concatenates},
                          {"ranks are summed", test_ranks_are_summed},
                          {"ranks that are one", test_ranks_are_one},
+                         {"options that change nothing", test_notes_of_options},
+                         {"many notes", test_many_notes},
                          {"loads that do not fit", test_overflow},
                          {"inputs must fit each other", test_inputs_must_fit},
                          {"options must fit", test_options_must_fit},

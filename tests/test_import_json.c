@@ -221,6 +221,7 @@ static void test_vllm_refusals(void) {
        "latest_expert_load has 1 layers of 1 slots, and should have 2 of 4, as the first"},
       {"{\"num_logical_experts\": 2, " FIRST "}",
        "physical_to_logical_map[0][2] is 2, and should be -1 to 1"},
+      {"{\"num_logical_experts\": 5, " FIRST "}", "has 5 experts, and should have at most 4"},
       {"{\"num_moe_layers\": 3, \"num_physical_experts\": 4, " FIRST "}",
        "num_moe_layers is 3, and should be 2, as the loads have it"},
       {"{" FIRST "}\n{\"num_logical_experts\": 4, " SECOND "}",

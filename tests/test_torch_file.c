@@ -172,6 +172,27 @@ static void test_refused_tensors(void) {
   refuse(&f, MB_ERR_FORMAT, "test_torch_file.pt: t[0,0,1]: is 1.40129846432e-45, and should be");
 }
 
+/* The same without a number being read. */
+static void test_check(void) {
+  fixture f = plain;
+  mb_input input;
+  mb_torch_file *file = NULL;
+  mb_py tensor = {.kind = MB_PY_NONE};
+
+  for (size_t missing = 0; missing < 2; missing++) {
+    f.n_bytes = plain.n_bytes - missing;
+    blob b = make_bytes(&f);
+    write_file(path, b.bytes, b.n);
+    free_blob(&b);
+    CHECK_OK(open_file(&input, &file));
+    CU_ASSERT_FATAL(mb_py_find(mb_torch_root(file), "t", &tensor));
+    mb_status status = mb_torch_check(file, "t", tensor.as.tensor);
+    CU_ASSERT_EQUAL(status, missing == 0 ? MB_OK : MB_ERR_FORMAT);
+    mb_torch_close(file);
+    mb_input_close(&input);
+  }
+}
+
 static void refuse_file(const void *bytes, size_t n, mb_status status, const char *text) {
   mb_input input;
   mb_torch_file *file = NULL;
@@ -270,6 +291,7 @@ int main(void) {
   CU_TestInfo tests[] = {{"contiguous tensors", test_contiguous},
                          {"strides", test_strides},
                          {"refused tensors", test_refused_tensors},
+                         {"whether numbers are there", test_check},
                          {"refused files", test_refused_files},
                          {"a missing storage", test_missing_storage},
                          {"damaged files", test_damaged},

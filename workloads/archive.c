@@ -166,7 +166,7 @@ static mb_status open_file(mb_member *member, const char *what) {
   return member->file != NULL ? MB_OK : fail_unpack(what, zip_get_error(zip));
 }
 
-static mb_status check_member(const char *what, const zip_stat_t *about) {
+static mb_status check_member(const mb_input *input, const char *what, const zip_stat_t *about) {
   static const zip_uint64_t wanted =
       ZIP_STAT_SIZE | ZIP_STAT_COMP_SIZE | ZIP_STAT_COMP_METHOD | ZIP_STAT_ENCRYPTION_METHOD;
 
@@ -180,6 +180,12 @@ static mb_status check_member(const char *what, const zip_stat_t *about) {
     return MB_FAIL(MB_ERR_UNSUPPORTED,
                    "%s: is packed by method %d of zip, and should be stored or deflated", what,
                    about->comp_method);
+  }
+  if (about->comp_size > input->size) {
+    return MB_FAIL(MB_ERR_FORMAT,
+                   "%s: the archive says that it takes %" PRIu64 " bytes of its %" PRIu64
+                   ": it was cut off, or is damaged",
+                   what, (uint64_t)about->comp_size, input->size);
   }
   /* Deflate makes at most 1,032 bytes of one. */
   if (about->size / 1032 > about->comp_size) {
@@ -197,7 +203,7 @@ mb_status mb_member_open(mb_archive *archive, size_t i, const char *what, mb_mem
   if (zip_stat_index(archive->zip, i, 0, &about) != 0) {
     return fail_unpack(what, zip_get_error(archive->zip));
   }
-  MB_TRY(check_member(what, &about));
+  MB_TRY(check_member(archive->source.input, what, &about));
   mb_member *made = malloc(sizeof *made);
   if (made == NULL) {
     return MB_FAIL(MB_ERR_MEMORY, "no memory to read %s", what);

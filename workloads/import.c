@@ -14,6 +14,7 @@
 /* Loads that are gathered before they are written: 4 MiB of them. */
 static const size_t BATCH_LOADS = (size_t)1 << 20;
 
+/* The last note tells of those that had no room. */
 enum { N_NOTES_MAX = 64, NOTE_SIZE = 512, SOURCE_SIZE = 1024 };
 
 struct mb_import {
@@ -39,7 +40,7 @@ struct mb_import {
   bool alike; /* several ranks, and in every step so far all had the same loads */
   bool some_load;
   char *notes[N_NOTES_MAX];
-  size_t n_notes;
+  size_t n_notes, n_more_notes; /* more: without room */
 };
 
 mb_status mb_import_create(const char *output, const char *format, const mb_import_options *options,
@@ -84,6 +85,11 @@ void mb_import_watch(mb_import *import, mb_status (*progress)(void *context, siz
   import->context = context;
 }
 
+static void add_note(mb_import *import, const char *text) {
+  import->notes[import->n_notes] = strdup(text);
+  import->n_notes += import->notes[import->n_notes] != NULL ? 1 : 0;
+}
+
 void mb_import_note(mb_import *import, const char *format, ...) {
   char text[NOTE_SIZE];
   va_list values;
@@ -96,9 +102,21 @@ void mb_import_note(mb_import *import, const char *format, ...) {
       return;
     }
   }
-  if (import->n_notes < N_NOTES_MAX) {
-    import->notes[import->n_notes] = strdup(text);
-    import->n_notes += import->notes[import->n_notes] != NULL ? 1 : 0;
+  if (import->n_notes == N_NOTES_MAX - 1) {
+    import->n_more_notes++;
+    return;
+  }
+  add_note(import, text);
+}
+
+/* Beyond so many notes nobody reads them, but should know that there were more. */
+static void note_more(mb_import *import) {
+  char text[NOTE_SIZE];
+
+  if (import->n_more_notes > 0) {
+    (void)snprintf(text, sizeof text, "%zu more notes are left out: import fewer inputs at a time",
+                   import->n_more_notes);
+    add_note(import, text);
   }
 }
 
@@ -189,8 +207,12 @@ static void settle_semantics(mb_import *import, const mb_import_facts *facts) {
                          "--source-semantics attention_dp sums them instead",
                    facts->n_sources);
   }
-  if (import->options->keep_sources && facts->n_sources == 1) {
-    mb_import_note(import, "--keep-sources: this input does not tell ranks apart");
+  if (facts->n_sources == 1 && (given != MB_SEMANTICS_ASSUMED || import->options->keep_sources)) {
+    mb_import_note(import, "%s: this input does not tell ranks apart",
+                   import->options->keep_sources ? "--keep-sources" : "--source-semantics");
+  } else if (import->options->keep_sources && import->semantics == MB_SEMANTICS_ATTENTION_TP) {
+    mb_import_note(import, "--keep-sources: the ranks count the same tokens, so one is written, "
+                           "and nothing by rank");
   }
 }
 
@@ -279,9 +301,13 @@ static mb_status fill_info(mb_import *import, const char *path, const mb_import_
   MB_TRY(settle_numbers(import, path, facts, &info));
   MB_TRY(find_phase(path, options, facts, import, &info.phase));
   settle_objects(import, facts, &info);
-  (void)snprintf(source, sizeof source, "%s%simported from %s (%s)",
-                 options->source != NULL ? options->source : "",
-                 options->source != NULL ? "; " : "", base_name(path), import->format);
+  int length = snprintf(source, sizeof source, "%s%simported from %s (%s)",
+                        options->source != NULL ? options->source : "",
+                        options->source != NULL ? "; " : "", base_name(path), import->format);
+  if (length < 0 || (size_t)length >= sizeof source) {
+    return MB_FAIL(MB_ERR_PARAM, "--source and the name of %s have %d bytes, and should have %zu",
+                   path, length, sizeof source - 1);
+  }
   int32_t *ids = malloc(facts->n_layers * sizeof *ids);
   if (ids == NULL) {
     return MB_FAIL(MB_ERR_MEMORY, "no memory for the ids of %zu layers", facts->n_layers);
@@ -490,6 +516,7 @@ mb_status mb_import_finish(mb_import *import, mb_import_summary *summary) {
                    "under attention TP, use --source-semantics attention_tp",
                    import->n_sources);
   }
+  note_more(import);
   if (import->writer != NULL) {
     mb_trace_writer *writer = import->writer;
     import->writer = NULL;

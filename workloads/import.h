@@ -45,6 +45,8 @@ typedef struct mb_import_options {
   mb_semantics semantics;
   bool keep_sources; /* write /load_by_source */
   mb_import_serving serving;
+  const char
+      *serving_option; /* the first option of serving that was given, for messages, or NULL */
 } mb_import_options;
 
 /** What an input says of itself; zeros and NULL where it doesn't. */

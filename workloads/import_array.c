@@ -97,6 +97,22 @@ mb_status mb_load_array_import(const mb_input *input, const mb_load_array *array
   return status;
 }
 
+static mb_status read_npy(void *state, uint64_t first, size_t n, uint32_t *counts) {
+  return mb_array_read_counts(state, first, n, counts);
+}
+
+mb_status mb_load_array_import_npy(const mb_input *input, mb_array *array, mb_import *import) {
+  const mb_array_info *info = mb_array_get_info(array);
+
+  return mb_load_array_import(input,
+                              &(mb_load_array){.name = info->name,
+                                               .rank = info->rank,
+                                               .dims = info->dims,
+                                               .read = read_npy,
+                                               .state = array},
+                              import);
+}
+
 static bool is_load_name(const char *name) {
   static const char *const known[] = {"load", "loads", "expert_load", "expert_loads",
                                       "logical_expert_load"};

@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "workloads/import.h"
+#include "workloads/npy.h"
 
 /** Loads a step at most: some forty times as many as any model has. */
 #define MB_IMPORT_STEP_LOADS_MAX ((uint64_t)1 << 20)
@@ -23,6 +24,10 @@ typedef struct mb_load_array {
 /** Begins the import and hands on all steps. @return as mb_importer's read(). */
 MB_NODISCARD mb_status mb_load_array_import(const mb_input *input, const mb_load_array *array,
                                             mb_import *import);
+
+/** The same of an array that numpy wrote. */
+MB_NODISCARD mb_status mb_load_array_import_npy(const mb_input *input, mb_array *array,
+                                                mb_import *import);
 
 /**
  * Which of several arrays is meant where nobody says: the only one, or the only one with the name

@@ -7,10 +7,6 @@ static bool recognise(const mb_input *input) {
   return mb_input_begins(input, "\x93NUMPY", 6);
 }
 
-static mb_status read_counts(void *state, uint64_t first, size_t n, uint32_t *counts) {
-  return mb_array_read_counts(state, first, n, counts);
-}
-
 static mb_status read_npy(size_t n_inputs, const mb_input *inputs, const mb_import_options *options,
                           mb_import *import) {
   mb_array *array = NULL;
@@ -18,14 +14,7 @@ static mb_status read_npy(size_t n_inputs, const mb_input *inputs, const mb_impo
   (void)n_inputs;
   (void)options;
   MB_TRY(mb_npy_open(&inputs[0], &array));
-  const mb_array_info *info = mb_array_get_info(array);
-  mb_status status = mb_load_array_import(&inputs[0],
-                                          &(mb_load_array){.name = info->name,
-                                                           .rank = info->rank,
-                                                           .dims = info->dims,
-                                                           .read = read_counts,
-                                                           .state = array},
-                                          import);
+  mb_status status = mb_load_array_import_npy(&inputs[0], array, import);
   mb_array_destroy(array);
   return status;
 }

@@ -17,10 +17,6 @@ static bool recognise(const mb_input *input) {
   return all;
 }
 
-static mb_status read_counts(void *state, uint64_t first, size_t n, uint32_t *counts) {
-  return mb_array_read_counts(state, first, n, counts);
-}
-
 /* Whether an array can be loads. What is no numbers, and texts, are passed, but what is damaged is
  * said. */
 static mb_status can_be_loads(mb_npz *npz, const char *name, bool *can) {
@@ -75,14 +71,7 @@ static mb_status read_array(const mb_input *input, mb_npz *npz, const char *name
   mb_array *array = NULL;
 
   MB_TRY(mb_npz_array(npz, name, &array));
-  const mb_array_info *info = mb_array_get_info(array);
-  mb_status status = mb_load_array_import(input,
-                                          &(mb_load_array){.name = info->name,
-                                                           .rank = info->rank,
-                                                           .dims = info->dims,
-                                                           .read = read_counts,
-                                                           .state = array},
-                                          import);
+  mb_status status = mb_load_array_import_npy(input, array, import);
   mb_array_destroy(array);
   return status;
 }

@@ -142,6 +142,7 @@ static mb_status plan_stat(recording *r) {
                      r->n_experts, r->parts[0].input->path);
     }
     /* Their numbers are there, so a sum of their counts is far from overflowing. */
+    MB_TRY(mb_torch_check(r->parts[i].file, "logical_count", stat));
     r->n_steps += (size_t)stat->dims[0];
   }
   return MB_OK;
@@ -159,22 +160,20 @@ static const part *find_stat(const recording *r, size_t t, size_t *row) {
   return p;
 }
 
-/* Rows without load are unused, in front of, between or behind those that are used. */
+/* Rows without load are unused. A buffer whose last row is in use may have begun anew. */
 static void note_buffer(const part *p, const bool *empty, mb_import *import) {
   size_t n = (size_t)p->stat->dims[0];
   size_t n_empty = 0;
-  size_t last = 0;
 
   for (size_t i = 0; i < n; i++) {
     n_empty += empty[i] ? 1 : 0;
-    last = empty[i] ? last : i;
   }
   if (n_empty > 0) {
     mb_import_note(import,
                    "%s: %zu of the %zu rows of its buffer have no load: unused, and left out",
                    p->input->path, n_empty, n);
   }
-  if (n_empty == 0 || (last == n - 1 && !empty[0])) {
+  if (n > 0 && !empty[n - 1]) {
     mb_import_note(import,
                    "%s: its last row is in use: a buffer of limited size is circular, so later "
                    "steps may have been written over the first ones, and stand before earlier ones",
@@ -497,9 +496,10 @@ static mb_status read_topk(recording *r, const record *of, uint64_t *load, uint3
   if (n_tokens > (size_t)UINT32_MAX) {
     return fail_record(of, "topk_ids_of_layer", "of fewer than 2^32 tokens");
   }
+  (void)snprintf(name, sizeof name, "records[%zu]: topk_ids_of_layer", of->index);
+  MB_TRY(mb_torch_check(of->of->file, name, of->topk));
   MB_TRY(need_ids(r, of, n_tokens, n_tokens * k));
   memset(r->routed, 0, n_tokens * sizeof *r->routed);
-  (void)snprintf(name, sizeof name, "records[%zu]: topk_ids_of_layer", of->index);
   for (size_t l = 0; l < r->n_layers; l++) {
     MB_TRY(mb_torch_read_ints(of->of->file, name, of->topk, l, 1, r->ids));
     for (size_t i = 0; i < n_tokens; i++) {
@@ -644,6 +644,9 @@ static void note_found(const recording *r, mb_import *import) {
     t += (size_t)r->parts[i].stat->dims[0];
   }
   if (r->mode == MODE_STAT) {
+    mb_import_note(import, "the recorder has summed all ranks: where they saw the same tokens, as "
+                           "under attention TP, loads are as many times too large as there are "
+                           "ranks");
     return;
   }
   mb_import_note(import,

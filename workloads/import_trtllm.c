@@ -1,9 +1,11 @@
 /* workloads/import_trtllm.c - the folder of TensorRT-LLM's expert statistics.
  *
  * meta_info.json       {"num_experts", "num_experts_per_token"}, and of some versions "ep_size"
+ *
  * rankR.safetensors    a tensor "ITERATION_LAYER" for every MoE layer of every iteration: int64
- * [E], how many of the rank's tokens were routed to each expert rankR_numtokens.json of some
- * versions: {"ITERATION_LAYER": tokens of the rank}
+ *                      [E], how many of the rank's tokens were routed to each expert
+ *
+ * rankR_numtokens.json of some versions: {"ITERATION_LAYER": tokens of the rank}
  *
  * Layers are numbered as in the model. Other files, such as cooccurrence_*, are passed over.
  */

@@ -125,10 +125,11 @@ static mb_status begin(reader *r) {
     return MB_JSON_FAIL(r->json, "has no expert in its physical_to_logical_map");
   }
   r->n_experts = (size_t)(said != 0 ? said : most + 1);
-  r->load = malloc(r->n_layers * r->n_experts * sizeof *r->load);
-  if (r->load == NULL) {
-    return MB_FAIL(MB_ERR_MEMORY, "no memory for %zu layers of %zu experts of %s", r->n_layers,
-                   r->n_experts, r->input->path);
+  if (r->n_experts > r->n_slots) {
+    return MB_JSON_FAIL(r->json,
+                        "has %zu experts, and should have at most %zu, as many as slots: every "
+                        "expert has one",
+                        r->n_experts, r->n_slots);
   }
   if (said == 0) {
     mb_import_note(r->import, "%zu experts: as many as the maps of %s name", r->n_experts,
@@ -142,7 +143,11 @@ static mb_status begin(reader *r) {
       .counts = "from_physical",
       .steps_per_record = r->chosen == WINDOW ? r->header.counts[WINDOW_SIZE] : 1,
   };
-  return mb_import_begin(r->import, r->input, &facts);
+  MB_TRY(mb_import_begin(r->import, r->input, &facts));
+  r->load = malloc(r->n_layers * r->n_experts * sizeof *r->load);
+  return r->load != NULL ? MB_OK
+                         : MB_FAIL(MB_ERR_MEMORY, "no memory for %zu layers of %zu experts of %s",
+                                   r->n_layers, r->n_experts, r->input->path);
 }
 
 static mb_status add_layer(const reader *r, size_t l, const int64_t *load) {
@@ -440,6 +445,11 @@ static mb_status read_vllm(size_t n_inputs, const mb_input *inputs,
   }
   if (n_zips > 0) {
     return mb_vllm_requests_read(n_inputs, inputs, options, import);
+  }
+  if (options->serving_option != NULL) {
+    return MB_FAIL(MB_ERR_PARAM,
+                   "%s: %s holds snapshots of loads, not requests that could be served together",
+                   options->serving_option, inputs[0].path);
   }
   MB_TRY(choose(options->dataset, &chosen));
   for (size_t i = 0; i < n_inputs; i++) {

@@ -42,6 +42,11 @@ mb_status mb_importer_read(const mb_importer *importer, size_t n_inputs, const m
                    "%s: --dataset %s: files of format %s have no arrays to choose from",
                    inputs[0].path, options->dataset, importer->name);
   }
+  if (options->serving_option != NULL && !importer->takes_serving) {
+    return MB_FAIL(MB_ERR_PARAM,
+                   "%s: format %s holds loads of steps, not requests that could be served together",
+                   options->serving_option, importer->name);
+  }
   if (importer->joint) {
     return importer->read(n_inputs, inputs, options, import);
   }

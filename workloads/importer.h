@@ -27,7 +27,7 @@ typedef struct mb_importer {
      read on its own, one after the other. */
   bool joint;
   bool takes_dataset; /* heeds options->dataset, which is refused otherwise */
-  bool takes_serving; /* heeds options->serving */
+  bool takes_serving; /* heeds options->serving, which is refused otherwise */
   /* Required. Calls mb_import_begin() once, then mb_import_step() once a step. Messages
      name file, record, and what would be right. Memory: O(a few steps), not O(input), where the
      format allows. */

@@ -140,9 +140,6 @@ static mb_status plan_rows(mb_array *array) {
     uint64_t fit = row_bytes < BLOCK_BYTES ? BLOCK_BYTES / row_bytes : 1;
     array->block_rows_max = (size_t)(fit < array->n_rows ? fit : array->n_rows);
     scratch = array->block_rows_max * (size_t)row_bytes;
-    if (array->bytes.sequential) {
-      MB_TRY(unpack(array->name, &array->bytes));
-    }
   }
   array->scratch = malloc(scratch);
   return array->scratch != NULL
@@ -276,6 +273,9 @@ static mb_status load_block(mb_array *array, uint64_t first) {
   size_t n_bytes = (rows == array->n_rows ? rows * (size_t)array->row_size : rows) * item_size;
 
   array->block_rows = 0;
+  if (array->bytes.sequential) {
+    MB_TRY(unpack(array->name, &array->bytes));
+  }
   for (uint64_t c = 0; c < n_visits; c++) {
     MB_TRY(array->bytes.read(array->bytes.state, array->name,
                              array->header.data_offset + (c * array->n_rows + first) * item_size,

@@ -210,14 +210,18 @@ static mb_status serve(server *s, mb_import *import, uint64_t warm_up, uint64_t 
   }
 }
 
+static bool has_prompts(const mb_routed_view *view) {
+  for (size_t i = 0; i < view->n_requests; i++) {
+    if (mb_routed_prompt(view, i) > 0) {
+      return true;
+    }
+  }
+  return false;
+}
+
 static mb_status begin(const server *s, const char *model, const mb_input *input,
                        mb_import *import) {
   const mb_routed_view *view = s->view;
-  bool has_prompts = false;
-
-  for (size_t i = 0; i < view->n_requests; i++) {
-    has_prompts = has_prompts || mb_routed_prompt(view, i) > 0;
-  }
   mb_import_facts facts = {
       .n_layers = view->n_layers,
       .n_experts = view->n_experts,
@@ -225,7 +229,7 @@ static mb_status begin(const server *s, const char *model, const mb_input *input
       .layer_ids = view->layer_ids,
       .top_k = (int64_t)view->top_k,
       .model = model,
-      .phase = has_prompts ? "mixed" : "decode",
+      .phase = has_prompts(view) ? "mixed" : "decode",
       .counts = "logical",
       .semantics = MB_SEMANTICS_ATTENTION_DP,
       .steps_per_record = 1,
@@ -239,7 +243,11 @@ static void tell(const server *s, mb_import *import, uint64_t warm_up, uint64_t 
   const mb_import_serving *how = &s->how;
   char room[64] = "prompts read at once";
 
-  if (how->tokens_per_step > 0) {
+  if (!has_prompts(s->view)) {
+    (void)snprintf(room, sizeof room, "each token in a step of its own");
+    mb_import_note(import, "which tokens are a prompt was not recorded: all are taken for decoded "
+                           "ones, so no step has prefill");
+  } else if (how->tokens_per_step > 0) {
     (void)snprintf(room, sizeof room, "%" PRId64 " tokens a step", how->tokens_per_step);
   }
   mb_import_note(import,

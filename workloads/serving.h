@@ -6,7 +6,8 @@
  * requests being let in, first come first served, until `concurrency` are running. Each goes to the
  * next of `dp_ranks` ranks, in turn. Then every request whose prompt has been read decodes one
  * token; the others read their prompts, in the order that they came in, as far as tokens_per_step
- * allows, or at once where that is 0. A request leaves after the step of its last token, and a step
+ * allows, or at once where that is 0; where no prompt was recorded, all tokens are decoded. A
+ * request leaves after the step of its last token, and a step
  * without a request is none: time goes on to the next arrival.
  *
  * The first `warm_up` steps are left out: all requests begin together, so their ends come in waves

@@ -182,7 +182,7 @@ typedef struct reading {
   const char *name;
   const mb_tensor *tensor;
   uint64_t first; /* row */
-  /* Exactly one of them is not NULL. */
+  /* One of them is not NULL, where numbers are read. */
   uint32_t *counts;
   int64_t *ints;
 } reading;
@@ -358,6 +358,12 @@ static mb_status read_rows(reading *r, uint64_t n) {
     }
   } while (next_index(tensor, r->first, n, index));
   return MB_OK;
+}
+
+mb_status mb_torch_check(mb_torch_file *file, const char *name, const mb_tensor *tensor) {
+  reading r = {.file = file, .name = name, .tensor = tensor};
+
+  return open_storage(&r);
 }
 
 mb_status mb_torch_read_counts(mb_torch_file *file, const char *name, const mb_tensor *tensor,

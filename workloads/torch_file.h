@@ -34,6 +34,14 @@ void mb_torch_close(mb_torch_file *file); /* NULL is fine */
 mb_py mb_torch_root(const mb_torch_file *file);
 
 /**
+ * Whether the numbers that a tensor says it has are there: before that is known, its sizes are only
+ * what the pickle claims, up to 2^63, and nothing should be allocated by them.
+ * @return as mb_torch_read_counts().
+ */
+MB_NODISCARD mb_status mb_torch_check(mb_torch_file *file, const char *name,
+                                      const mb_tensor *tensor);
+
+/**
  * Rows [first, first + n) of a tensor's first dimension, in C order whatever its strides, as loads.
  *
  * @param name   the tensor, for messages. @param tensor of this file, of 1 dimension or more.
