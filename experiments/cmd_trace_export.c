@@ -65,9 +65,6 @@ static error_t parse(int key, char *value, struct argp_state *state) {
   export_arguments *given = state->input;
 
   switch (key) {
-  case 'o':
-    given->output = value;
-    return 0;
   case 'f':
     for (size_t i = 0; i < sizeof formats / sizeof formats[0]; i++) {
       given->format = strcmp(formats[i].name, value) == 0 ? &formats[i] : given->format;
@@ -76,26 +73,15 @@ static error_t parse(int key, char *value, struct argp_state *state) {
       argp_error(state, "there is no format '%s'; there is npy and csv", value);
     }
     return 0;
-  case ARGP_KEY_ARG:
-    if (given->path != NULL) {
-      argp_error(state, "'%s': one file at a time", value);
-    }
-    given->path = value;
-    return 0;
   case ARGP_KEY_END:
-    if (given->path == NULL) {
-      argp_error(state, "which FILE?");
-    }
-    if (given->format == NULL) {
+    if (given->path != NULL && given->format == NULL) {
       argp_error(state, "--format is missing: npy or csv");
     }
-    if (given->output == NULL) {
-      argp_error(state, "-o FILE is missing: where to write");
-    }
-    return 0;
+    break;
   default:
-    return ARGP_ERR_UNKNOWN;
+    break;
   }
+  return mb_trace_parse_place(key, value, state, &given->path, &given->output);
 }
 
 /* What has the name already is replaced only if it can be an earlier export. */

@@ -26,19 +26,8 @@ static error_t parse_info(int key, char *value, struct argp_state *state) {
       argp_error(state, "--window: it has at least 1 step");
     }
     return 0;
-  case ARGP_KEY_ARG:
-    if (given->path != NULL) {
-      argp_error(state, "'%s': one file at a time", value);
-    }
-    given->path = value;
-    return 0;
-  case ARGP_KEY_END:
-    if (given->path == NULL) {
-      argp_error(state, "which FILE?");
-    }
-    return 0;
   default:
-    return ARGP_ERR_UNKNOWN;
+    return mb_trace_parse_place(key, value, state, &given->path, NULL);
   }
 }
 

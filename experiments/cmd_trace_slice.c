@@ -37,9 +37,6 @@ static error_t parse(int key, char *value, struct argp_state *state) {
   slice_arguments *given = state->input;
 
   switch (key) {
-  case 'o':
-    given->output = value;
-    return 0;
   case KEY_STEPS:
     given->steps = value;
     return 0;
@@ -49,24 +46,15 @@ static error_t parse(int key, char *value, struct argp_state *state) {
   case KEY_LAYER_IDS:
     given->layer_ids = value;
     return 0;
-  case ARGP_KEY_ARG:
-    if (given->path != NULL) {
-      argp_error(state, "'%s': one file at a time", value);
-    }
-    given->path = value;
-    return 0;
   case ARGP_KEY_END:
-    if (given->path == NULL || given->output == NULL) {
-      argp_error(state, given->path == NULL ? "which FILE?"
-                                            : "-o FILE is missing: where to write the trace");
-    }
     if (given->layers != NULL && given->layer_ids != NULL) {
       argp_error(state, "--layers and --layer-ids: one of them at a time");
     }
-    return 0;
+    break;
   default:
-    return ARGP_ERR_UNKNOWN;
+    break;
   }
+  return mb_trace_parse_place(key, value, state, &given->path, &given->output);
 }
 
 /* ---- what was asked for */

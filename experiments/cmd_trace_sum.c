@@ -32,35 +32,21 @@ static error_t parse(int key, char *value, struct argp_state *state) {
   sum_arguments *given = state->input;
 
   switch (key) {
-  case 'o':
-    given->output = value;
-    return 0;
   case 'n':
     given->block = (size_t)mb_trace_parse_number(state, "--block", value);
     if (given->block < 2) {
       argp_error(state, "--block: is %s, but should be 2 or more steps", value);
     }
     return 0;
-  case ARGP_KEY_ARG:
-    if (given->path != NULL) {
-      argp_error(state, "'%s': one file at a time", value);
-    }
-    given->path = value;
-    return 0;
   case ARGP_KEY_END:
-    if (given->path == NULL) {
-      argp_error(state, "which FILE?");
-    }
-    if (given->output == NULL) {
-      argp_error(state, "-o FILE is missing: where to write the trace");
-    }
-    if (given->block == 0) {
+    if (given->path != NULL && given->output != NULL && given->block == 0) {
       argp_error(state, "--block N is missing: how many steps become one");
     }
-    return 0;
+    break;
   default:
-    return ARGP_ERR_UNKNOWN;
+    break;
   }
+  return mb_trace_parse_place(key, value, state, &given->path, &given->output);
 }
 
 /* Adds n values; returns n, or the place of the first sum that a trace cannot hold. */

@@ -6,23 +6,7 @@
 #include "workloads/trace.h"
 
 static error_t parse(int key, char *value, struct argp_state *state) {
-  const char **path = state->input;
-
-  switch (key) {
-  case ARGP_KEY_ARG:
-    if (*path != NULL) {
-      argp_error(state, "'%s': one file at a time", value);
-    }
-    *path = value;
-    return 0;
-  case ARGP_KEY_END:
-    if (*path == NULL) {
-      argp_error(state, "which FILE?");
-    }
-    return 0;
-  default:
-    return ARGP_ERR_UNKNOWN;
-  }
+  return mb_trace_parse_place(key, value, state, state->input, NULL);
 }
 
 static mb_status verify(const char *path) {

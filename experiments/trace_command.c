@@ -39,6 +39,34 @@ uint64_t mb_trace_parse_number(struct argp_state *state, const char *what, const
   return number;
 }
 
+error_t mb_trace_parse_place(int key, char *value, struct argp_state *state, const char **path,
+                             const char **output) {
+  switch (key) {
+  case 'o':
+    if (output == NULL) {
+      return ARGP_ERR_UNKNOWN;
+    }
+    *output = value;
+    return 0;
+  case ARGP_KEY_ARG:
+    if (*path != NULL) {
+      argp_error(state, "'%s': one file at a time", value);
+    }
+    *path = value;
+    return 0;
+  case ARGP_KEY_END:
+    if (*path == NULL) {
+      argp_error(state, "which FILE?");
+    }
+    if (output != NULL && *output == NULL) {
+      argp_error(state, "-o FILE is missing: where to write");
+    }
+    return 0;
+  default:
+    return ARGP_ERR_UNKNOWN;
+  }
+}
+
 mb_status mb_trace_check_output(const char *output, const char *input) {
   struct stat there;
   struct stat from;

@@ -25,6 +25,14 @@ uint32_t *mb_trace_chunk_allocate(const mb_trace_info *info);
 /** A whole number from the command line; argp_error() where it is none. @param what "--seed". */
 uint64_t mb_trace_parse_number(struct argp_state *state, const char *what, const char *text);
 
+/**
+ * What commands that read one trace have in common: FILE, and -o FILE where they write one.
+ * @param output NULL: the command has none.
+ * @return as an argp parser: ARGP_ERR_UNKNOWN for all other keys.
+ */
+error_t mb_trace_parse_place(int key, char *value, struct argp_state *state, const char **path,
+                             const char **output);
+
 /** Whether a file may be written there: MB_ERR_PARAM where it is the file that is read. */
 MB_NODISCARD mb_status mb_trace_check_output(const char *output, const char *input);
 
