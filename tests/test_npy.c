@@ -114,7 +114,7 @@ static void test_as_numpy_writes(void) {
   mb_input_close(&input);
 }
 
-/* [3, 0, 255] in every type and byte order. */
+/* [1, 0, 120] in every type and byte order. */
 static void test_dtypes(void) {
   static const uint32_t wanted[3] = {1, 0, 120};
   static const struct {
@@ -210,6 +210,37 @@ static void test_fortran(void) {
       CU_ASSERT_EQUAL(ints[x], (int64_t)wanted[12 * t + x]);
     }
   }
+  mb_array_destroy(array);
+  mb_input_close(&input);
+}
+
+/* More rows than are held at once, 2^25 here. The file is sparse: all is 0 but a few elements. */
+static void test_fortran_blocks(void) {
+  enum { ROWS = 50000000, BLOCK = 1 << 25 };
+  static const struct {
+    off_t row, column;
+  } ones[] = {{31, 1}, {BLOCK - 1, 0}, {BLOCK, 1}, {ROWS - 1, 0}};
+  blob b = make("{'descr': '|u1', 'fortran_order': True, 'shape': (50000000, 2), }", "", 0);
+  mb_input input;
+  mb_array *array = NULL;
+  uint32_t rows[6];
+
+  write_file(b.bytes, b.n);
+  int file = open(path, O_WRONLY);
+  CU_ASSERT_EQUAL_FATAL(ftruncate(file, (off_t)b.n + 2 * (off_t)ROWS), 0);
+  for (size_t i = 0; i < sizeof ones / sizeof ones[0]; i++) {
+    off_t at = (off_t)b.n + ones[i].column * ROWS + ones[i].row;
+    CU_ASSERT_EQUAL_FATAL(pwrite(file, "\1", 1, at), 1);
+  }
+  CU_ASSERT_EQUAL(close(file), 0);
+  CHECK_OK(mb_input_open(path, &input));
+  CHECK_OK(mb_npy_open(&input, &array));
+  CHECK_OK(mb_array_read_counts(array, BLOCK - 2, 3, rows)); /* the end of one, and the next */
+  CU_ASSERT_EQUAL(memcmp(rows, (const uint32_t[]){0, 0, 1, 0, 0, 1}, sizeof rows), 0);
+  CHECK_OK(mb_array_read_counts(array, ROWS - 2, 2, rows));
+  CU_ASSERT_EQUAL(memcmp(rows, (const uint32_t[]){0, 0, 1, 0}, 4 * sizeof *rows), 0);
+  CHECK_OK(mb_array_read_part(array, 31, 1, 1, rows));
+  CU_ASSERT_EQUAL(rows[0], 1);
   mb_array_destroy(array);
   mb_input_close(&input);
 }
@@ -512,6 +543,7 @@ int main(void) {
                          {"types and byte orders", test_dtypes},
                          {"headers", test_headers},
                          {"Fortran order", test_fortran},
+                         {"Fortran order, block by block", test_fortran_blocks},
                          {"refused headers", test_refused_headers},
                          {"refused sizes", test_refused_sizes},
                          {"refused files", test_refused_files},

@@ -157,6 +157,10 @@ def test_sum():
     refuses(1, "a.h5 has only 11 steps", "sum", "a.h5", "--block", "12")
     refuses(2, "should be 2 or more", "sum", "a.h5", "--block", "1")
     refuses(2, "--block N is missing", "sum", "a.h5")
+    write("deep.h5", 5, steps_per_record=2**62)
+    refuses(1, "steps of 4611686018427387904 forward passes each, of which 2 are too many", "sum",
+            "deep.h5", "--block", "2")
+    os.remove("deep.h5")
     with h5py.File("a.h5", "r+") as f:
         f["load"][4, 2, 1] = 2**32 - 1
     refuses(1, "a.h5: steps 3 to 5, layer 2: the loads add up to more", "sum", "a.h5", "-n", "3")
