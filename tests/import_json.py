@@ -232,6 +232,7 @@ def check_balance():
     made, said = imported("balance.jsonl", "--concurrency", "64", "--warm-up", "0")
     assert "format: tokens, recognised by content" in said, said
     assert (made["load"] == load[:, :, 0]).all() and (made["tokens"] == tokens).all()
+    assert "each batch_id is taken for a request" in said, said
     assert "which tokens are a prompt was not recorded" in said and "of its own" in said, said
     assert (made["tokens"] == 64).all() and (made["load"].sum(axis=2) == 64 * 4).all()
     shuffled, _ = imported("balance.jsonl", "--warm-up", "0", "--shuffle", "3")

@@ -187,6 +187,15 @@ static void write_part(const recording *r, size_t i, size_t n) {
   write_file(path, r->files[i].bytes, n);
 }
 
+/* Whether it is to be stopped before its first step. */
+static mb_status on_progress(void *context, size_t n_steps) {
+  const bool *stop = context;
+
+  return *stop && n_steps == 0 ? MB_ERR_CANCELLED : MB_OK;
+}
+
+static bool stop;
+
 /* What lies in the folder. @param to NULL: only looked at. */
 static mb_status import_folder(const recording *r, const char *to) {
   const mb_import_options options = {
@@ -208,6 +217,7 @@ static mb_status import_folder(const recording *r, const char *to) {
   }
   CHECK_OK(mb_import_create(to, r->importer, &options, &import));
   CU_ASSERT_PTR_NOT_NULL_FATAL(import);
+  mb_import_watch(import, on_progress, &stop);
   mb_status status = mb_importer_read(importer, n, inputs, &options, import);
   if (status == MB_OK) {
     status = mb_import_finish(import, &summary);
@@ -254,6 +264,21 @@ static void check_whole(recording r, size_t n_experts, const int32_t *layer_ids)
   CHECK_OK(import_folder(&r, output));
   check_trace(n_experts, layer_ids);
   free_recording(&r);
+}
+
+/* Who waits for a long recording to be looked through can stop that. */
+static void check_stopped(recording r) {
+  write_all(&r);
+  stop = true;
+  CU_ASSERT_EQUAL(import_folder(&r, NULL), MB_ERR_CANCELLED);
+  stop = false;
+  free_recording(&r);
+}
+
+static void test_stopped(void) {
+  check_stopped(make_sglang());
+  check_stopped(make_trtllm());
+  check_stopped(make_mcore());
 }
 
 static void test_whole(void) {
@@ -312,6 +337,7 @@ static void test_changed(void) {
 
 int main(void) {
   CU_TestInfo tests[] = {{"whole", test_whole},
+                         {"stopped early", test_stopped},
                          {"cut anywhere", test_cut},
                          {"changed anywhere", test_changed},
                          CU_TEST_INFO_NULL};

@@ -85,6 +85,10 @@ void mb_import_watch(mb_import *import, mb_status (*progress)(void *context, siz
   import->context = context;
 }
 
+mb_status mb_import_poll(mb_import *import) {
+  return import->progress != NULL ? import->progress(import->context, import->info.n_steps) : MB_OK;
+}
+
 static void add_note(mb_import *import, const char *text) {
   import->notes[import->n_notes] = strdup(text);
   import->n_notes += import->notes[import->n_notes] != NULL ? 1 : 0;
@@ -500,7 +504,7 @@ mb_status mb_import_step(mb_import *import, const uint64_t *load, const uint32_t
   if (import->n_batch == import->batch_size) {
     MB_TRY(flush(import));
   }
-  return import->progress != NULL ? import->progress(import->context, import->info.n_steps) : MB_OK;
+  return mb_import_poll(import);
 }
 
 mb_status mb_import_finish(mb_import *import, mb_import_summary *summary) {

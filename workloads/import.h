@@ -109,9 +109,14 @@ typedef struct mb_import_summary {
  * import is still to be destroyed. */
 MB_NODISCARD mb_status mb_import_finish(mb_import *import, mb_import_summary *summary);
 
-/** Asked now and then with the steps so far; MB_ERR_CANCELLED stops the import. */
+/** Asked with every step, and by mb_import_poll(), with the steps so far; MB_ERR_CANCELLED stops
+ * the import. */
 void mb_import_watch(mb_import *import, mb_status (*progress)(void *context, size_t n_steps),
                      void *context);
+
+/** For importers that look through an input before its first step: whether to go on. To be called
+ * many times a second. @return MB_OK; MB_ERR_CANCELLED. */
+MB_NODISCARD mb_status mb_import_poll(mb_import *import);
 
 #ifdef __cplusplus
 }

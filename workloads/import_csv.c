@@ -20,7 +20,8 @@ enum {
   BUFFER_SIZE = 1 << 16,
   LINE_MAX_BYTES = 1 << 12,
   N_COLUMNS_MAX = 64,
-  N_LAYERS_MAX = 1 << 14
+  N_LAYERS_MAX = 1 << 14,
+  ROWS_A_POLL = 1 << 12
 };
 
 typedef enum column { STEP, LAYER, EXPERT, COUNT, N_WANTED } column;
@@ -352,6 +353,9 @@ static mb_status survey_rows(reader *in, table *t, mb_import *import) {
     MB_TRY(next_row(in, import, &found, &more));
     if (!more) {
       break;
+    }
+    if (in->line % ROWS_A_POLL == 0) {
+      MB_TRY(mb_import_poll(import));
     }
     MB_TRY(add_layer(in, t, found.value[LAYER]));
     t->n_experts =

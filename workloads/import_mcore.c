@@ -243,7 +243,8 @@ static mb_status add_folder(recording *r, const char *path) {
   return status;
 }
 
-static mb_status open_dumps(recording *r, size_t n_inputs, const mb_input *inputs) {
+static mb_status open_dumps(recording *r, size_t n_inputs, const mb_input *inputs,
+                            mb_import *import) {
   for (size_t i = 0; i < n_inputs; i++) {
     MB_TRY(inputs[i].is_folder ? add_folder(r, inputs[i].path)
                                : add_dump(r, strdup(inputs[i].path)));
@@ -251,6 +252,7 @@ static mb_status open_dumps(recording *r, size_t n_inputs, const mb_input *input
   /* Only now: what is open keeps pointers into the array. */
   for (size_t i = 0; i < r->n_dumps; i++) {
     MB_TRY(mb_input_open(r->dumps[i].path, &r->dumps[i].input));
+    MB_TRY(mb_import_poll(import));
     MB_TRY(read_dump(&r->dumps[i]));
   }
   return MB_OK;
@@ -496,7 +498,7 @@ static mb_status read_steps(const recording *r, mb_import *import) {
 
 static mb_status read_recording(recording *r, size_t n_inputs, const mb_input *inputs,
                                 mb_import *import) {
-  MB_TRY(open_dumps(r, n_inputs, inputs));
+  MB_TRY(open_dumps(r, n_inputs, inputs, import));
   MB_TRY(arrange_dumps(r));
   MB_TRY(plan_steps(r, import));
   const mb_import_facts facts = {.n_layers = r->n_layers,

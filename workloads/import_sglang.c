@@ -543,10 +543,11 @@ static mb_status read_step(recording *r, size_t t, uint64_t *load, uint32_t *tok
 /* --- all steps, twice */
 
 /* Finds out which layers have experts, which steps load, and what else no file says. */
-static mb_status survey(recording *r, uint64_t *load, uint32_t *tokens) {
+static mb_status survey(recording *r, mb_import *import, uint64_t *load, uint32_t *tokens) {
   size_t layer_size = r->n_ranks * r->n_experts;
 
   for (size_t t = 0; t < r->n_steps; t++) {
+    MB_TRY(mb_import_poll(import));
     MB_TRY(read_step(r, t, load, tokens));
     r->empty[t] = true;
     for (size_t i = 0; i < r->n_layers * layer_size; i++) {
@@ -708,7 +709,7 @@ static mb_status read_all(recording *r, const mb_import_options *options, mb_imp
   uint32_t *tokens = calloc(r->n_ranks, sizeof *tokens);
   mb_status status =
       load != NULL && tokens != NULL
-          ? survey(r, load, tokens)
+          ? survey(r, import, load, tokens)
           : MB_FAIL(MB_ERR_MEMORY, "%s: no memory for a step", r->parts[0].input->path);
 
   if (status == MB_OK) {

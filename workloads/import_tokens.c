@@ -277,6 +277,7 @@ static mb_status read_lines(reader *r) {
     if (!more) {
       return MB_OK;
     }
+    MB_TRY(mb_import_poll(r->import));
     MB_TRY(read_fields(r));
     MB_TRY(check_top_k(r));
     MB_TRY(take_line(r));
@@ -346,6 +347,9 @@ static mb_status read_all(reader *r, size_t n_inputs, const mb_input *inputs,
     return MB_FAIL(MB_ERR_FORMAT,
                    "%s: forward passes (topk_ids) and batches (topk_experts) don't fit together",
                    inputs[0].path);
+  }
+  if (r->has_batches) {
+    mb_import_note(r->import, "each batch_id is taken for a request, with its tokens in order");
   }
   return r->has_passes ? begin_passes(r, &view, &inputs[0])
                        : mb_serving_replay(&view, options, r->model[0] != '\0' ? r->model : NULL,

@@ -393,7 +393,7 @@ static mb_status open_rank(recording *r, size_t i, const char *name) {
 /* --- all ranks */
 
 /* Which numbers there are has been told by the names: each below n_ranks has to be there. */
-static mb_status open_ranks(recording *r, const mb_folder *files) {
+static mb_status open_ranks(recording *r, const mb_folder *files, mb_import *import) {
   r->ranks = calloc(files->n, sizeof *r->ranks);
   if (r->ranks == NULL) {
     return MB_FAIL(MB_ERR_MEMORY, "%s: no memory for %zu ranks", r->folder->path, files->n);
@@ -414,6 +414,7 @@ static mb_status open_ranks(recording *r, const mb_folder *files) {
                      "%s: %s is missing, and %zu files of ranks are there: they should be 0 to %zu",
                      r->folder->path, name, files->n, files->n - 1);
     }
+    MB_TRY(mb_import_poll(import));
     MB_TRY(open_rank(r, i, name));
   }
   return MB_OK;
@@ -436,7 +437,7 @@ static mb_status open_recording(recording *r, mb_import *import) {
                      "%s: has %zu files rank*.safetensors, and should have %" PRId64 " or more",
                      r->folder->path, files.n, r->ep_size > 0 ? r->ep_size : 1);
   } else {
-    status = open_ranks(r, &files);
+    status = open_ranks(r, &files, import);
   }
   mb_folder_fini(&files);
   MB_TRY(status);

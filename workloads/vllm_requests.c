@@ -113,6 +113,7 @@ static mb_status read_rows(reader *r, mb_array *array, bool finding, size_t requ
 
   for (uint64_t at = 0; at < info->dims[0]; at += ROWS) {
     size_t n = info->dims[0] - at < ROWS ? (size_t)(info->dims[0] - at) : ROWS;
+    MB_TRY(mb_import_poll(r->import));
     MB_TRY(mb_array_read_ints(array, at, n, r->rows));
     if (finding) {
       find_dense(r, n);
