@@ -546,6 +546,7 @@ static mb_status read_step(recording *r, size_t t, uint64_t *load, uint32_t *tok
 static mb_status survey(recording *r, mb_import *import, uint64_t *load, uint32_t *tokens) {
   size_t layer_size = r->n_ranks * r->n_experts;
 
+  assert(layer_size > 0);
   for (size_t t = 0; t < r->n_steps; t++) {
     MB_TRY(mb_import_poll(import));
     MB_TRY(read_step(r, t, load, tokens));
