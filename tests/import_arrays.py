@@ -227,6 +227,12 @@ def bad_hdf5():
     def several(f):
         f["x"], f["y/z"] = a, a
     yield "several.h5", hdf5(several), "say which with --dataset NAME; it has x, y/z"
+
+    def many(f):
+        f["load"] = a
+        for i in range(256):
+            f[f"x{i}"] = a[:1, :1, :1]
+    yield "many.h5", hdf5(many), "has more than 256 arrays: say which with --dataset NAME"
     yield "missing.h5", hdf5(several), "there is no /y/q", "--dataset", "y/q"
     yield "group.h5", hdf5(several), "/y/: should be a dataset", "--dataset", "/y/"
     yield "none.h5", hdf5(dataset("x", a[0, 0])), "has no array of numbers"

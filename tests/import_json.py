@@ -211,6 +211,11 @@ def check_npz():
     lifetime = [len(c) - p + -(-p // 16) for p, c in requests]
     assert (made["load"] == load.sum(axis=2)[round(np.mean(lifetime)) :]).all()
     refused("is given twice", names[0], names[0], "--concurrency", "1")
+    one = np.stack([np.zeros(4, int), np.arange(4) % 3], axis=1)[:, :, None]
+    np.savez("one.npz", routed_experts=one)
+    made, said = imported("one.npz", "--concurrency", "1", "--warm-up", "0")
+    assert "in 1 of 2 layers the first request goes to expert 0 only" in said, said
+    assert (made["load"] == np.eye(3, dtype=int)[one[:, :, 0]]).all(), made["load"]
     np.savez("bad.npz", routed_experts=np.full((3, 5, 3), 2))
     refused("expert 2 is chosen twice", "bad.npz", "--concurrency", "1")
     np.savez("bad.npz", routed_experts=np.arange(12).reshape(2, 2, 3), prompt_token_ids=np.arange(3))

@@ -103,7 +103,7 @@ static herr_t visit(hid_t file, const char *name, const H5O_info_t *info, void *
     return 0;
   }
   if (found->n == N_DATASETS_MAX) {
-    return 1;
+    return 1; /* which ends the visit */
   }
   found->names[found->n] = strdup(name);
   found->failed = found->names[found->n] == NULL;
@@ -116,7 +116,11 @@ static mb_status find_dataset(const mb_input *input, hid_t file, mb_import *impo
   mb_status status = MB_OK;
   size_t chosen = 0;
 
-  if (H5Ovisit2(file, H5_INDEX_NAME, H5_ITER_INC, visit, &found, H5O_INFO_BASIC) < 0) {
+  herr_t visited = H5Ovisit2(file, H5_INDEX_NAME, H5_ITER_INC, visit, &found, H5O_INFO_BASIC);
+  if (visited > 0) {
+    status = MB_FAIL(MB_ERR_PARAM, "%s: has more than %d arrays: say which with --dataset NAME",
+                     input->path, N_DATASETS_MAX);
+  } else if (visited < 0) {
     status = found.failed ? MB_FAIL(MB_ERR_MEMORY, "no memory for the datasets of %s", input->path)
                           : MB_FAIL(MB_ERR_FORMAT, "%s: damaged, HDF5 cannot read it", input->path);
   }

@@ -59,7 +59,7 @@ static mb_status prepare(reader *r, const mb_array_info *info) {
     return MB_FAIL(MB_ERR_MEMORY, "no memory for %d tokens of %zu layers", ROWS, r->n_layers);
   }
   for (size_t l = 0; l < r->n_layers; l++) {
-    r->is_dense[l] = r->top_k > 1;
+    r->is_dense[l] = true;
   }
   return MB_OK;
 }
@@ -78,6 +78,22 @@ static void find_dense(reader *r, size_t n) {
   for (size_t i = 0; i < n * r->n_layers; i++) {
     size_t l = i % r->n_layers;
     r->is_dense[l] = r->is_dense[l] && is_zero(r->top_k, r->rows + i * r->top_k);
+  }
+}
+
+/* Where a token goes to one expert, expert 0 alone is a choice, too. */
+static void keep_zeros(reader *r) {
+  size_t n = 0;
+
+  for (size_t l = 0; l < r->n_layers; l++) {
+    n += r->is_dense[l];
+    r->is_dense[l] = false;
+  }
+  if (n > 0) {
+    mb_import_note(r->import,
+                   "in %zu of %zu layers the first request goes to expert 0 only, as it looks also "
+                   "where a layer has no experts: kept; `moebal trace slice` takes layers out",
+                   n, r->n_layers);
   }
 }
 
@@ -177,6 +193,9 @@ static mb_status read_array(reader *r, mb_npz *npz, mb_array *array) {
   if (r->index == 0) {
     MB_TRY(prepare(r, info));
     MB_TRY(read_rows(r, array, true, 0));
+    if (r->top_k == 1) {
+      keep_zeros(r);
+    }
   }
   MB_TRY(mb_routed_request(r->routed, r->input->path, &request));
   mb_routed_set_prompt(r->routed, request, (size_t)n_prompt);
