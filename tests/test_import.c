@@ -40,7 +40,7 @@ static bool has_note(const mb_import_summary *summary, const char *text) {
 static void test_concatenates(void) {
   enum { STEPS = 5000 };
   mb_import *import = create(&plain);
-  mb_import_summary summary;
+  mb_import_summary summary = {0};
   mb_trace *trace = NULL;
   uint32_t read[L * E];
 
@@ -68,7 +68,7 @@ static void test_concatenates(void) {
   CU_ASSERT_STRING_EQUAL(info->model, "unknown");
   for (size_t t = 0; t < (size_t)2 * STEPS; t += 4999) {
     CHECK_OK(mb_trace_read(trace, t, 1, read));
-    CU_ASSERT(read[0] == 10 * t && read[L * E - 1] == 10 * t + L * E - 1);
+    CU_ASSERT(read[0] == 10 * t && read[L * E - 1] == 10 * t + (size_t)L * E - 1);
   }
   mb_trace_destroy(trace);
 }
@@ -88,7 +88,7 @@ static void test_ranks_are_summed(void) {
   uint64_t load[L * R * E];
   uint32_t read[L * R * E];
   mb_import *import = NULL;
-  mb_import_summary summary;
+  mb_import_summary summary = {0};
   mb_trace *trace = NULL;
 
   options.keep_sources = true;
@@ -118,7 +118,7 @@ static void test_ranks_are_one(void) {
   uint64_t load[L * R * E] = {0};
   uint32_t read[L * E];
   mb_import *import = NULL;
-  mb_import_summary summary;
+  mb_import_summary summary = {0};
   mb_trace *trace = NULL;
 
   for (size_t r = 0; r < R; r++) {
@@ -148,7 +148,7 @@ static void test_notes_of_options(void) {
   mb_import_options options = plain;
   uint64_t load[L * R * E] = {0};
   mb_import *import = NULL;
-  mb_import_summary summary;
+  mb_import_summary summary = {0};
 
   options.keep_sources = true;
   options.semantics = MB_SEMANTICS_ATTENTION_TP;
@@ -169,7 +169,7 @@ static void test_many_notes(void) {
   enum { MOST = 64, MORE = 7 };
   uint64_t load[L * E] = {0};
   mb_import *import = create(&plain);
-  mb_import_summary summary;
+  mb_import_summary summary = {0};
 
   mb_import_note(import, "column \"%s\"", "a\x1b[31m\nb");
   for (int i = 1; i < MOST - 1 + MORE; i++) {
@@ -200,7 +200,7 @@ static mb_status import_load(uint64_t value) {
 static void test_overflow(void) {
   uint64_t load[L * R * E] = {0};
   mb_import *import = NULL;
-  mb_import_summary summary;
+  mb_import_summary summary = {0};
 
   (void)unlink(path);
   CHECK_OK(import_load(UINT32_MAX));
@@ -274,7 +274,7 @@ static void test_model(void) {
   mb_import_options options = {.created_by = "test", .phase = "decode"};
   mb_import_facts facts = {.n_layers = 58, .n_experts = 256, .n_sources = 1};
   mb_trace *trace = NULL;
-  mb_import_summary summary;
+  mb_import_summary summary = {0};
   static uint64_t load[58 * 256];
 
   options.model = mb_model_find("deepseek-v3");
@@ -293,7 +293,7 @@ static void test_model(void) {
 }
 
 static void test_empty(void) {
-  mb_import_summary summary;
+  mb_import_summary summary = {0};
   mb_import *import = create(&plain);
 
   (void)unlink(path);

@@ -86,6 +86,7 @@ static bool is_signed(mb_dtype dtype) {
 
 /* Two's complement of that many bytes, widened. */
 static int64_t to_signed(uint64_t bits, size_t size) {
+  assert(size >= 1 && size <= 8);
   uint64_t sign = (uint64_t)1 << (8 * size - 1);
 
   return (int64_t)((bits ^ sign) - sign);

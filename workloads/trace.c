@@ -583,17 +583,17 @@ mb_status mb_trace_read_tokens(mb_trace *trace, size_t first, size_t n, uint64_t
 
 typedef struct object_type {
   mb_trace_object object;
-  const char *name;
   int rank;
+  const char *name;
   int64_t most; /* largest value; 0: any number, stored as double */
   size_t size;  /* bytes of a value in memory */
 } object_type;
 
 static const object_type object_types[] = {
-    {MB_TRACE_STEP_TIME, "step_time", 1, 0, sizeof(double)},
-    {MB_TRACE_STEP_PHASE, "step_phase", 1, MB_PHASE_TRAIN, sizeof(uint8_t)},
-    {MB_TRACE_LOAD_BY_SOURCE, "load_by_source", 4, UINT32_MAX, sizeof(uint32_t)},
-    {MB_TRACE_TOKENS, "tokens", 2, UINT32_MAX, sizeof(uint32_t)},
+    {MB_TRACE_STEP_TIME, 1, "step_time", 0, sizeof(double)},
+    {MB_TRACE_STEP_PHASE, 1, "step_phase", MB_PHASE_TRAIN, sizeof(uint8_t)},
+    {MB_TRACE_LOAD_BY_SOURCE, 4, "load_by_source", UINT32_MAX, sizeof(uint32_t)},
+    {MB_TRACE_TOKENS, 2, "tokens", UINT32_MAX, sizeof(uint32_t)},
 };
 
 static const object_type *find_object(mb_trace_object object) {
