@@ -30,7 +30,8 @@ static inline void put(blob *b, const void *bytes, size_t n) {
 /* A little-endian number of `size` bytes, however many. */
 static inline void put_number(blob *b, uint64_t number, size_t size) {
   for (size_t i = 0; i < size; i++) {
-    unsigned char byte = (unsigned char)(i < sizeof number ? number >> (8 * i) & 255 : 0);
+    uint64_t shifted = i < sizeof number ? number >> (8 * i) : 0;
+    unsigned char byte = (unsigned char)(shifted & 0xff);
     put(b, &byte, 1);
   }
 }

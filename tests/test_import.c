@@ -171,15 +171,17 @@ static void test_many_notes(void) {
   mb_import *import = create(&plain);
   mb_import_summary summary;
 
-  for (int i = 0; i < MOST - 1 + MORE; i++) {
+  mb_import_note(import, "column \"%s\"", "a\x1b[31m\nb");
+  for (int i = 1; i < MOST - 1 + MORE; i++) {
     mb_import_note(import, "note %d", i);
-    mb_import_note(import, "note 0");
+    mb_import_note(import, "note 1");
   }
   CHECK_OK(mb_import_begin(import, &first, &one_rank));
   CHECK_OK(mb_import_step(import, load, NULL));
   CHECK_OK(mb_import_finish(import, &summary));
   CU_ASSERT_EQUAL(summary.n_notes, MOST);
   CU_ASSERT(has_note(&summary, "note 62") && !has_note(&summary, "note 63"));
+  CU_ASSERT(has_note(&summary, "column \"a [31m b\""));
   CU_ASSERT(has_note(&summary, "7 more notes are left out"));
   mb_import_destroy(import);
 }

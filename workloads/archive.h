@@ -38,7 +38,8 @@ typedef struct mb_member mb_member;
  * @param what   the member, for messages; as in mb_member_read().
  * @param member Transferred: mb_member_close() it before the archive is destroyed. Written only on
  *               MB_OK.
- * @return MB_OK; MB_ERR_FORMAT, also where it cannot unpack to the size that the archive says;
+ * @return MB_OK; MB_ERR_FORMAT, also where it cannot unpack to the size that the archive says, or
+ *         takes more than there is;
  *         MB_ERR_UNSUPPORTED where it is encrypted, or neither stored nor deflated; MB_ERR_MEMORY.
  */
 MB_NODISCARD mb_status mb_member_open(mb_archive *archive, size_t i, const char *what,

@@ -3,6 +3,7 @@
 #include "workloads/import.h"
 
 #include <assert.h>
+#include <ctype.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -101,6 +102,10 @@ void mb_import_note(mb_import *import, const char *format, ...) {
   va_start(values, format);
   (void)vsnprintf(text, sizeof text, format, values);
   va_end(values);
+  /* As in messages: what a file says of itself is shown on one line, and steers no terminal. */
+  for (char *c = text; *c != '\0'; c++) {
+    *c = iscntrl((unsigned char)*c) ? ' ' : *c;
+  }
   for (size_t i = 0; i < import->n_notes; i++) {
     if (strcmp(import->notes[i], text) == 0) {
       return;
