@@ -254,7 +254,13 @@ static mb_status fit(fit_arguments *given) {
   if (status != MB_OK) {
     status = MB_FAIL(status, "%s: %s", given->path, mb_error_message());
   }
-  status = status == MB_OK && given->output != NULL ? write_yaml(given, &params) : status;
+  if (status == MB_OK && given->output != NULL) {
+    status = write_yaml(given, &params);
+    if (status == MB_OK) {
+      (void)printf("%s: the parameters; now traces made with them are compared\n", given->output);
+      (void)fflush(stdout);
+    }
+  }
   status = status == MB_OK ? compare(given, windows, &params) : status;
   mb_windows_destroy(windows);
   mb_source_destroy(source);

@@ -212,11 +212,18 @@ static mb_status recognise(const import_arguments *given, const mb_input *inputs
   *importer = given->importer;
   for (size_t i = 0; given->importer == NULL && i < given->n_paths; i++) {
     const mb_importer *found = mb_importer_recognise(&inputs[i]);
-    if (found == NULL) {
+    if (found == NULL && inputs[i].is_folder) {
       return MB_FAIL(MB_ERR_FORMAT,
-                     "%s: of no format that is recognised by its content: say which with --format "
-                     "(`moebal list importers`)",
+                     "%s: is a folder, and neither TensorRT-LLM's statistics (meta_info.json, "
+                     "rank*.safetensors), nor Megatron-Core's dumps, nor requests of vLLM",
                      inputs[i].path);
+    }
+    if (found == NULL) {
+      return MB_FAIL(
+          MB_ERR_FORMAT,
+          "%s: of no format that is recognised by its content: if it is one of `moebal list "
+          "importers`, say which with --format",
+          inputs[i].path);
     }
     if (i > 0 && found != *importer) {
       return MB_FAIL(MB_ERR_FORMAT,

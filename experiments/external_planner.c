@@ -171,7 +171,11 @@ static mb_status greet(external_state *s, const mb_command_params *params) {
       shape->n_layers, shape->n_experts, shape->n_slots, shape->n_groups, shape->n_nodes,
       shape->n_gpus);
   MB_TRY(mb_child_start(params->command, params->folder != NULL ? params->folder : ".", &s->child));
-  MB_TRY(ask(s, hello, params->start_timeout, "ready"));
+  mb_status status = ask(s, hello, params->start_timeout, "ready");
+  if (status != MB_OK && status != MB_ERR_CANCELLED) {
+    return MB_FAIL(status, "before it was ready (`moebal help planners`): %s", mb_error_message());
+  }
+  MB_TRY(status);
   if (params->startup_seconds != NULL) {
     *params->startup_seconds = mb_clock_seconds() - start;
   }

@@ -152,8 +152,12 @@ static mb_status lane_start(mb_lane *lane, const mb_replay_config *config, size_
   if (lane->role == MB_REPLAY_NONE) {
     return MB_OK;
   }
-  return mb_planner_create(strategy->strategy, &lane->shape, strategy->params, config->backend,
-                           &lane->planner);
+  mb_status status = mb_planner_create(strategy->strategy, &lane->shape, strategy->params,
+                                       config->backend, &lane->planner);
+  if (status != MB_OK && status != MB_ERR_CANCELLED) {
+    return MB_FAIL(status, "strategy %s: %s", strategy->label, mb_error_message());
+  }
+  return status;
 }
 
 mb_status mb_lane_init(mb_lane *lane, const mb_replay_config *config, size_t index,

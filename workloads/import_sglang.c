@@ -173,7 +173,7 @@ static void note_buffer(const part *p, const bool *empty, mb_import *import) {
                    "%s: %zu of the %zu rows of its buffer have no load: unused, and left out",
                    p->input->path, n_empty, n);
   }
-  if (n > 0 && !empty[n - 1]) {
+  if (n > 1 && !empty[n - 1]) {
     mb_import_note(import,
                    "%s: its last row is in use: a buffer of limited size is circular, so later "
                    "steps may have been written over the first ones, and stand before earlier ones",
