@@ -46,7 +46,7 @@ static void test_drifting(void) {
   CU_ASSERT_EQUAL_FATAL(mb_source_get_info(source)->n_layers, L);
   mb_windows *windows = windows_of(source, WINDOW);
   CHECK_OK(mb_windows_measure(windows, recorded));
-  CHECK_OK(mb_fit_drift(windows, mb_source_get_info(source), &params));
+  CHECK_OK(mb_fit_drift(windows, mb_source_get_info(source), NULL, &params));
   measure_generated(&mb_generator_drift, &params, WINDOW, N_SEEDS, L, fitted);
   CU_ASSERT_EQUAL(count_off(recorded, fitted), 0);
 
@@ -76,7 +76,7 @@ static void check_generates(const char *name, size_t window) {
   CHECK_OK(mb_source_open_trace(shared_path(name), &source));
   CU_ASSERT_PTR_NOT_NULL_FATAL(source);
   mb_windows *windows = windows_of(source, window);
-  CHECK_OK(mb_fit_drift(windows, mb_source_get_info(source), &params));
+  CHECK_OK(mb_fit_drift(windows, mb_source_get_info(source), NULL, &params));
   CHECK_OK(mb_source_open_generator(&mb_generator_drift, &params, 1, &generated));
   CU_ASSERT_PTR_NOT_NULL_FATAL(generated);
   const mb_trace_info *a = mb_source_get_info(source);
