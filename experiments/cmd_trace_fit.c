@@ -1,5 +1,6 @@
 /* experiments/cmd_trace_fit.c - `moebal trace fit`: the generator's parameters for a trace. */
 #include <argp.h>
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -114,26 +115,33 @@ static void write_comment(FILE *stream, const fit_arguments *given) {
                 given->window, MOEBAL_VERSION, MOEBAL_GIT_VERSION);
 }
 
-static mb_status write_yaml(const fit_arguments *given, const mb_drift_params *params) {
-  mb_new_file file = {0};
+/* Where the YAML will be: found out before the fit, which takes its time. */
+static mb_status open_output(const fit_arguments *given, mb_new_file *file) {
+  if (given->output == NULL) {
+    return MB_OK;
+  }
+  MB_TRY(mb_trace_check_output(given->output, given->path));
+  if (mb_file_is_hdf5(given->output)) {
+    return MB_FAIL(MB_ERR_IO, "%s: is there, and no YAML: give another name", given->output);
+  }
+  return mb_new_file_open(given->output, file);
+}
 
-  mb_status status = mb_new_file_open(given->output, &file);
-  FILE *stream = status == MB_OK ? fopen(file.temporary, "w") : NULL;
-  if (status == MB_OK && stream == NULL) {
-    status = MB_FAIL(MB_ERR_IO, "%s: cannot be written", given->output);
+static mb_status write_yaml(const fit_arguments *given, const mb_drift_params *params,
+                            mb_new_file *file) {
+  FILE *stream = fopen(file->temporary, "w");
+
+  if (stream == NULL) {
+    return MB_FAIL(MB_ERR_IO, "%s: cannot be written: %s", given->output, strerror(errno));
   }
-  if (stream != NULL) {
-    write_comment(stream, given);
-    (void)fputs("trace:\n  generate:\n    use: drift\n", stream);
-    write_params(stream, params);
-    bool failed = ferror(stream) != 0;
-    if (fclose(stream) != 0 || failed) {
-      status = MB_FAIL(MB_ERR_IO, "%s: not all of it could be written", given->output);
-    }
+  write_comment(stream, given);
+  (void)fputs("trace:\n  generate:\n    use: drift\n", stream);
+  write_params(stream, params);
+  bool failed = ferror(stream) != 0;
+  if (fclose(stream) != 0 || failed) {
+    return MB_FAIL(MB_ERR_IO, "%s: not all of it could be written", given->output);
   }
-  status = status == MB_OK ? mb_new_file_commit(&file) : status;
-  mb_new_file_close(&file);
-  return status;
+  return mb_new_file_commit(file);
 }
 
 /* --- the table */
@@ -241,21 +249,19 @@ static size_t default_window(size_t n_steps) {
   return part > 64 ? 64 : part > 0 ? part : 1;
 }
 
-static mb_status fit(fit_arguments *given) {
-  mb_source *source = NULL;
+static mb_status fit_source(fit_arguments *given, mb_source *source, mb_new_file *output) {
   mb_windows *windows = NULL;
   mb_drift_params params;
 
-  MB_TRY(mb_source_open_trace(given->path, &source));
   const mb_trace_info *info = mb_source_get_info(source);
   given->window = given->window != 0 ? given->window : default_window(info->n_steps);
   mb_status status = read_windows(source, given->window, &windows);
-  status = status == MB_OK ? mb_fit_drift(windows, info, &params) : status;
-  if (status != MB_OK) {
+  status = status == MB_OK ? mb_fit_drift(windows, info, mb_interrupt_check, &params) : status;
+  if (status != MB_OK && status != MB_ERR_CANCELLED) {
     status = MB_FAIL(status, "%s: %s", given->path, mb_error_message());
   }
   if (status == MB_OK && given->output != NULL) {
-    status = write_yaml(given, &params);
+    status = write_yaml(given, &params, output);
     if (status == MB_OK) {
       (void)printf("%s: the parameters; now traces made with them are compared\n", given->output);
       (void)fflush(stdout);
@@ -263,6 +269,17 @@ static mb_status fit(fit_arguments *given) {
   }
   status = status == MB_OK ? compare(given, windows, &params) : status;
   mb_windows_destroy(windows);
+  return status;
+}
+
+static mb_status fit(fit_arguments *given) {
+  mb_source *source = NULL;
+  mb_new_file output = {0};
+
+  MB_TRY(mb_source_open_trace(given->path, &source));
+  mb_status status = open_output(given, &output);
+  status = status == MB_OK ? fit_source(given, source, &output) : status;
+  mb_new_file_close(&output);
   mb_source_destroy(source);
   return status;
 }

@@ -40,6 +40,14 @@ refuses 1 "none.h5" fit none.h5
 refuses 1 "known.h5: 6 windows of 100 steps, but a fit needs 8: take shorter ones" \
   fit known.h5 --window 100 -o no.yaml
 [ ! -e no.yaml ] || fail "a file of a fit that failed"
+# A place that nothing can be written to is noticed before the fit.
+refuses 1 "no/fit.yaml: cannot be written" fit known.h5 --window 100 -o no/fit.yaml
+cp known.h5 kept.h5
+cp known.h5 other.h5
+refuses 1 "known.h5: is an input" fit known.h5 --window 100 -o known.h5
+refuses 1 "other.h5: is there, and no YAML" fit known.h5 --window 100 -o other.h5
+cmp known.h5 kept.h5 || fail "the trace was written over"
+cmp other.h5 kept.h5 || fail "another trace was written over"
 refuses 1 "windows of 1000 steps, but the trace has 640" fit known.h5 --window 1000
 refuses 2 "leave --generator out" generate --config fit.yaml -g drift -o like.h5
 refuses 1 "none.yaml" generate --config none.yaml -o like.h5

@@ -6,22 +6,31 @@
 #include "workloads/source.h"
 #include "workloads/windows.h"
 
-/** All of the source, in windows of that many steps. Transferred. */
-static inline mb_windows *windows_of(mb_source *source, size_t steps) {
+/** The first n_layers layers of the source, in windows of that many steps. Transferred. */
+static inline mb_windows *windows_of_layers(mb_source *source, size_t steps, size_t n_layers) {
   const mb_trace_info *info = mb_source_get_info(source);
+  size_t size = n_layers * info->n_experts;
   uint32_t *load = malloc(steps * info->n_layers * info->n_experts * sizeof *load);
   mb_windows *windows = NULL;
 
   CU_ASSERT_PTR_NOT_NULL_FATAL(load);
-  CHECK_OK(mb_windows_create(info->n_steps, info->n_layers, info->n_experts, steps, &windows));
+  CHECK_OK(mb_windows_create(info->n_steps, n_layers, info->n_experts, steps, &windows));
   CU_ASSERT_PTR_NOT_NULL_FATAL(windows);
   for (size_t t = 0; t < info->n_steps; t += steps) {
     size_t n = info->n_steps - t < steps ? info->n_steps - t : steps;
     CHECK_OK(mb_source_read(source, n, load));
+    for (size_t i = 1; i < n; i++) {
+      memmove(load + i * size, load + i * info->n_layers * info->n_experts, size * sizeof *load);
+    }
     mb_windows_add(windows, n, load);
   }
   free(load);
   return windows;
+}
+
+/** All of the source. Transferred. */
+static inline mb_windows *windows_of(mb_source *source, size_t steps) {
+  return windows_of_layers(source, steps, mb_source_get_info(source)->n_layers);
 }
 
 /** The mean over seeds 1 to n of what a generator's windows show. @param layers [L] zeroed. */

@@ -445,6 +445,14 @@ class CommandLine(unittest.TestCase):
         )
         self.verify("model         model, decode", "3 steps", "numbers")
 
+    def test_lines_end_with_line_feeds(self):
+        # U+2028 may stand in a JSON text as it is.
+        self.jsonl.write_text('{"text": "and\u2028the word"}\n', encoding="utf-8")
+        said = self.run_record(
+            "--random-weights", TINY[0], "-o", self.trace, "--jsonl", self.jsonl, "--phase", "prefill"
+        )
+        self.assertIn("x.h5: 1 steps", said)
+
     def test_refused(self):
         tiny, dense = TINY[0], self.folder / "dense.json"
         dense.write_text(
@@ -453,6 +461,10 @@ class CommandLine(unittest.TestCase):
         )
         (self.folder / "bad.ids").write_text("5 6\n7 x\n")
         (self.folder / "big.ids").write_text("5 9999\n")
+        (self.folder / "unknown.json").write_text('{"model_type": "no such"}')
+        (self.folder / "list.json").write_text("[1, 2]")
+        (self.folder / "number.jsonl").write_text('{"text": "a"}\n\n{"text": 7}\n')
+        (self.folder / "latin.jsonl").write_bytes(b'{"text": "\xe4"}\n')
         (self.folder / "bad.jsonl").write_text('{"text": "a"}\n{"words": "b"}\n')
         random = ("--random-weights", tiny, "-o", self.trace)
         for arguments, word in (
@@ -470,6 +482,20 @@ class CommandLine(unittest.TestCase):
             ((*random, "--tokens", self.folder / "bad.ids"), "bad.ids:2: should be token ids"),
             ((*random, "--tokens", self.folder / "big.ids"), "isn't in 0..259"),
             ((*random, "--jsonl", self.folder / "bad.jsonl"), "bad.jsonl:2: should be a JSON"),
+            ((*random, "--jsonl", self.folder / "number.jsonl"), "number.jsonl:3: should be a"),
+            ((*random, "--jsonl", self.folder / "latin.jsonl"), "latin.jsonl: should be UTF-8"),
+            *(
+                (
+                    ("--random-weights", self.folder / name, "-o", self.trace, "--text", self.text),
+                    f"{name}: should be a config.json",
+                )
+                for name in ("unknown.json", "list.json")
+            ),
+            ((*random, "--text", self.text, "--steps", "-1"), "--steps must be at least 0"),
+            ((*random, "--text", self.text, "--prompt-tokens", "-1"), "--prompt-tokens must be"),
+            ((*random, "--text", self.text, "--temperature", "nan"), "must be above 0"),
+            ((*random, "--text", self.text, "--dtype", "float7"), "--dtype: 'float7'"),
+            ((*random, "--text", self.text, "--device", "abacus"), "--device: "),
             ((*random, tiny, "--text", self.text), "a MODEL, or --random-weights"),
             ((*random, "--text", self.text, "--streams", "0"), "at least 1"),
             (("--random-weights", tiny, "-o", self.folder / "no/x.h5", "--text", self.text), "no/"),

@@ -70,7 +70,7 @@ static void test_recovers(void) {
 
   mb_source *source = open_known(&wanted, 11);
   mb_windows *windows = windows_of(source, WINDOW);
-  CHECK_OK(mb_fit_drift(windows, mb_source_get_info(source), &found));
+  CHECK_OK(mb_fit_drift(windows, mb_source_get_info(source), NULL, &found));
   CU_ASSERT_STRING_EQUAL(found.workload.model, "gpt-oss-20b");
   CU_ASSERT_STRING_EQUAL(found.workload.phase, "prefill");
   CU_ASSERT(found.workload.n_steps == 4800 && found.workload.n_tokens == 128);
@@ -121,7 +121,7 @@ static void test_deterministic(void) {
   mb_windows *windows = windows_of(source, WINDOW);
   for (int i = 0; i < 2; i++) {
     omp_set_num_threads(i == 0 ? 1 : 3);
-    CHECK_OK(mb_fit_drift(windows, mb_source_get_info(source), &found[i]));
+    CHECK_OK(mb_fit_drift(windows, mb_source_get_info(source), NULL, &found[i]));
   }
   omp_set_num_threads(before);
   CU_ASSERT(same_params(&found[0], &found[1]));
@@ -137,6 +137,32 @@ static void test_deterministic(void) {
   check_within("1 - r, lag 16", (1.0 - b.r[4]) / (1.0 - a.r[4]), 1.0, 0.25);
   check_within("total variation, lag 1", b.moved[0] / a.moved[0], 1.0, 0.1);
   check_within("chi2/dof, lag 1", b.chi2 / a.chi2, 1.0, 0.15);
+  mb_windows_destroy(windows);
+  mb_source_destroy(source);
+}
+
+/* --- a fit that is stopped */
+
+static int n_checks;
+
+static mb_status stop_at_last(void) {
+  return --n_checks > 0 ? MB_OK : MB_FAIL(MB_ERR_CANCELLED, "enough");
+}
+
+/* At the first check, between layers, and within the search for the drift. */
+static void test_stopped(void) {
+  mb_drift_params params = known_params();
+  mb_drift_params found = {.drift_fast = 42.0};
+
+  set(&params, "steps", "640");
+  mb_source *source = open_known(&params, 3);
+  mb_windows *windows = windows_of(source, WINDOW);
+  for (int n = 1; n < 12; n += 5) {
+    n_checks = n;
+    CHECK_FAILS(mb_fit_drift(windows, mb_source_get_info(source), stop_at_last, &found),
+                MB_ERR_CANCELLED, "enough");
+    CU_ASSERT(found.drift_fast == 42.0);
+  }
   mb_windows_destroy(windows);
   mb_source_destroy(source);
 }
@@ -164,7 +190,7 @@ static void check_refused(size_t n_steps, size_t n_layers, size_t n_experts, con
   CHECK_OK(mb_windows_create(n_steps, n_layers, n_experts, 2, &windows));
   CU_ASSERT_PTR_NOT_NULL_FATAL(windows);
   mb_windows_add(windows, n_steps, load);
-  CHECK_FAILS(mb_fit_drift(windows, &info, &params), status, text);
+  CHECK_FAILS(mb_fit_drift(windows, &info, NULL, &params), status, text);
   CU_ASSERT(params.drift_fast == 42.0);
   mb_windows_destroy(windows);
 }
@@ -197,6 +223,7 @@ static void test_refused(void) {
 int main(void) {
   CU_TestInfo tests[] = {{"known parameters", test_recovers},
                          {"deterministic, and alike", test_deterministic},
+                         {"stopped", test_stopped},
                          {"what is refused", test_refused},
                          CU_TEST_INFO_NULL};
 

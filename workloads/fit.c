@@ -10,6 +10,7 @@
 #include <gsl/gsl_statistics_double.h>
 #include <inttypes.h>
 #include <math.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -67,7 +68,16 @@ typedef struct fit {
   double unknown[N_WANDER]; /* as wander_of() takes them */
   double cold_drift;
   mb_windows_layer *expected; /* [L] scratch */
+  mb_status (*check)(void);   /* NULL: nobody wants to stop it */
+  bool stopped;               /* by check() */
 } fit;
+
+static mb_status check_on(fit *self) {
+  mb_status status = self->check != NULL ? self->check() : MB_OK;
+
+  self->stopped = status != MB_OK;
+  return status;
+}
 
 /* --- unknowns: any real numbers, so that a search needs no bounds; 0 is what they are pulled to */
 
@@ -99,12 +109,16 @@ static wandering wander_of(const fit *self, const double unknown[N_WANDER]) {
 
 /* An AR(1) process of variance 1 and time constant T, averaged over a window of x T steps. */
 static double averaged_variance(double x) {
+  /* Of a long process the difference below would be lost to rounding. */
+  if (x < 1e-4) {
+    return 1.0 - x / 3.0;
+  }
   return 2.0 * (x - 1.0 + exp(-x)) / (x * x);
 }
 
 /* Its correlation with its average over the k-th window after that. */
 static double averaged_correlation(double x, double k) {
-  double rise = (1.0 - exp(-x)) / x;
+  double rise = -expm1(-x) / x;
 
   return rise * rise * exp(-(k - 1.0) * x) / averaged_variance(x);
 }
@@ -307,6 +321,8 @@ static int form_residuals(const gsl_vector *unknown, void *context, gsl_vector *
 static mb_status fit_forms(fit *self, double *cost) {
   wandering wander = wander_of(self, self->unknown);
   mb_status failure = MB_OK;
+
+  MB_TRY(check_on(self));
   double *costs = calloc(self->n_layers, sizeof *costs);
 
   if (costs == NULL) {
@@ -332,10 +348,14 @@ static mb_status fit_forms(fit *self, double *cost) {
 }
 
 static int wander_residuals(const gsl_vector *unknown, void *context, gsl_vector *residual) {
-  const fit *self = context;
+  fit *self = context;
   const mb_windows_layer *measured = &self->measured_mean;
   double given[N_WANDER];
   size_t n = 0;
+
+  if (check_on(self) != MB_OK) {
+    return GSL_EFAILED;
+  }
 
   for (size_t i = 0; i < N_WANDER; i++) {
     given[i] = gsl_vector_get(unknown, i);
@@ -361,7 +381,11 @@ static mb_status fit_round(fit *self, double *cost) {
   double of_forms = 0.0;
   double of_wander = 0.0;
 
-  MB_TRY(minimise(wander_residuals, self, n, N_WANDER, self->unknown, &of_wander));
+  mb_status status = minimise(wander_residuals, self, n, N_WANDER, self->unknown, &of_wander);
+  if (self->stopped) {
+    return self->check(); /* its message, not that of the search */
+  }
+  MB_TRY(status);
   MB_TRY(fit_forms(self, &of_forms));
   *cost = FORM_WEIGHT * of_forms + of_wander / (double)(n - N_WANDER);
   return MB_OK;
@@ -577,12 +601,13 @@ static mb_status set_params(const fit *self, const mb_trace_info *info, mb_drift
 }
 
 mb_status mb_fit_drift(const mb_windows *windows, const mb_trace_info *info,
-                       mb_drift_params *params) {
+                       mb_status (*check)(void), mb_drift_params *params) {
   MB_TRY(check_windows(windows));
   fit self = {.n_layers = mb_windows_layers(windows),
               .n_experts = mb_windows_experts(windows),
               .window = (double)mb_windows_steps(windows),
-              .n_steps = (double)info->n_steps};
+              .n_steps = (double)info->n_steps,
+              .check = check};
 
   mb_status status = allocate(&self);
   status = status == MB_OK ? measure(windows, &self) : status;

@@ -43,13 +43,15 @@ enum { MB_FIT_WINDOWS_MIN = 8 };
  *
  * @param windows all of the trace, MB_FIT_WINDOWS_MIN or more. Borrowed.
  * @param info    of the trace: shape, model and phase of what is to be generated. Borrowed.
+ * @param check   NULL, or called now and then by the caller's thread: any status but MB_OK ends the
+ *                fit with it.
  * @param params  written only on MB_OK. Deterministic, whatever the number of threads.
- * @return MB_OK; MB_ERR_SHAPE for too few windows, a single expert, or more layers than a list
- *         holds; MB_ERR_RANGE for a layer without load in some window, or with no skew at all;
- *         MB_ERR_MEMORY.
+ * @return MB_OK; what check() returns; MB_ERR_SHAPE for too few windows, a single expert, or more
+ * layers than a list holds; MB_ERR_RANGE for a layer without load in some window, or with no skew
+ * at all; MB_ERR_MEMORY.
  */
 MB_NODISCARD mb_status mb_fit_drift(const mb_windows *windows, const mb_trace_info *info,
-                                    mb_drift_params *params);
+                                    mb_status (*check)(void), mb_drift_params *params);
 
 #ifdef __cplusplus
 }

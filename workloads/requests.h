@@ -20,11 +20,15 @@ extern "C" {
  * serving.
  *
  *   sigma[l]       = sigma (1 + sigma_spread u),  u uniform in [-1, 1]; likewise request_sigma[l]
- *   share[m,l,e]   ~ exp(sigma[l] z[d(m)] + request_sigma[l] y[m]), cut at head_cap times their
- * mean and 0.9 / top_k, summing to 1; for each kind m of requests, `kinds` a domain; z[0], z[1]
- * standard normal with that `correlation`, y standard normal pi[m,l,e]      = top_k share[m,l,e]
- *   load[t,l,e]    = tokens of step t that pick e; of a request of kind m each does with
- * probability pi[m,l,e], one token after the other as in workloads/token_chain.h
+ *   share[m,l,e]   ~ exp(sigma[l] z[d(m)] + request_sigma[l] y[m]), summing to 1
+ *   pi[m,l,e]      = top_k share[m,l,e]
+ *   load[t,l,e]    = tokens of step t that pick e
+ *
+ * There are `kinds` kinds m of requests in each domain d(m). z[0], z[1] are standard normal with
+ * that `correlation`, y standard normal; both sigmas of a layer have the same u. Shares are cut at
+ * head_cap times their mean and at 0.9 / top_k (where top_k is over 0.8 E, half-way from 1 / E to
+ * 1 / top_k). A token of a request of kind m picks e with probability pi[m,l,e], one token after
+ * the other as in workloads/token_chain.h.
  *
  * So, given which requests are in work, n[m] tokens of kind m in the step: mean sum of
  * n[m] pi[m,l,e] over m; variance sum of n[m] pi (1 - pi), where no request has more than a token.

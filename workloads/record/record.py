@@ -326,13 +326,28 @@ def record_decode(model, recorder, requests, streams, choose, with_prefill=False
 def random_model(path):
     """The architecture of a config.json, with weights drawn at random."""
     try:
-        config = json.loads(pathlib.Path(path).read_text())
+        config = json.loads(pathlib.Path(path).read_text(encoding="utf-8"))
         kind = config.pop("model_type")
-    except (OSError, ValueError, KeyError) as error:
-        raise TraceError(f"{path}: should be a config.json with a model_type: {error!r}") from error
-    return transformers.AutoModelForCausalLM.from_config(
-        transformers.AutoConfig.for_model(kind, **config)
-    )
+        config = transformers.AutoConfig.for_model(kind, **config)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise TraceError(
+            f"{path}: should be a config.json with a model_type that transformers knows: "
+            f"{first_line(error)}"
+        ) from error
+    return transformers.AutoModelForCausalLM.from_config(config)
+
+
+def first_line(error):
+    return (str(error).splitlines() or [repr(error)])[0]
+
+
+def read_lines(path):
+    """(number, line) of a file's lines, ended by a line feed alone, that are not blank."""
+    try:
+        text = pathlib.Path(path).read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise TraceError(f"{path}: should be UTF-8: {error}") from error
+    return [(n, line) for n, line in enumerate(text.split("\n"), 1) if line.strip()]
 
 
 def read_prompts(arguments, encode):
@@ -341,20 +356,23 @@ def read_prompts(arguments, encode):
     for path in arguments.text:
         prompts.append(encode(pathlib.Path(path).read_text(encoding="utf-8", errors="replace")))
     for path in arguments.jsonl:
-        for number, line in enumerate(pathlib.Path(path).read_text(encoding="utf-8").splitlines()):
+        for number, line in read_lines(path):
             try:
-                prompts.append(encode(json.loads(line)[arguments.field]))
-            except (ValueError, KeyError, TypeError) as error:
+                text = json.loads(line)[arguments.field]
+            except (ValueError, KeyError, TypeError):
+                text = None
+            if not isinstance(text, str):
                 raise TraceError(
-                    f"{path}:{number + 1}: should be a JSON object with a text "
+                    f"{path}:{number}: should be a JSON object with a text "
                     f'"{arguments.field}" (--field)'
-                ) from error
+                )
+            prompts.append(encode(text))
     for path in arguments.tokens:
-        for number, line in enumerate(pathlib.Path(path).read_text().splitlines()):
+        for number, line in read_lines(path):
             try:
                 prompts.append([int(word) for word in line.replace(",", " ").split()])
             except ValueError as error:
-                raise TraceError(f"{path}:{number + 1}: should be token ids: {error}") from error
+                raise TraceError(f"{path}:{number}: should be token ids: {error}") from error
     prompts = [p for p in prompts if p]
     if not prompts:
         raise TraceError("no prompts: give --text, --jsonl or --tokens")
@@ -436,8 +454,19 @@ def parse_arguments():
     for name in ("streams", "new_tokens"):
         if getattr(arguments, name) < 1:
             parser.error(f"--{name.replace('_', '-')} must be at least 1")
-    if arguments.temperature <= 0:
+    for name in ("prompt_tokens", "steps"):
+        if getattr(arguments, name) < 0:
+            parser.error(f"--{name.replace('_', '-')} must be at least 0 (no limit)")
+    if not 0 < arguments.temperature < float("inf"):
         parser.error("--temperature must be above 0")
+    if arguments.dtype != "auto" and not isinstance(
+        getattr(torch, arguments.dtype, None), torch.dtype
+    ):
+        parser.error(f"--dtype: '{arguments.dtype}' isn't auto or a type of torch")
+    try:
+        torch.empty(0, device=arguments.device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        parser.error(f"--device: {first_line(error)}")
     return arguments
 
 
@@ -458,7 +487,7 @@ def load_model(arguments):
             arguments.model, dtype=arguments.dtype
         )
     except (OSError, ValueError) as error:
-        raise TraceError(f"{arguments.model}: {str(error).splitlines()[0]}") from error
+        raise TraceError(f"{arguments.model}: {first_line(error)}") from error
     return (
         model.to(arguments.device).eval(),
         lambda text: tokenizer.encode(text),
