@@ -546,15 +546,16 @@ static mb_status read_step(recording *r, size_t t, uint64_t *load, uint32_t *tok
 static mb_status survey(recording *r, mb_import *import, uint64_t *load, uint32_t *tokens) {
   size_t layer_size = r->n_ranks * r->n_experts;
 
-  assert(layer_size > 0);
   for (size_t t = 0; t < r->n_steps; t++) {
     MB_TRY(mb_import_poll(import));
     MB_TRY(read_step(r, t, load, tokens));
     r->empty[t] = true;
-    for (size_t i = 0; i < r->n_layers * layer_size; i++) {
-      if (load[i] > 0) {
-        r->used[i / layer_size] = true;
-        r->empty[t] = false;
+    for (size_t l = 0; l < r->n_layers; l++) {
+      for (size_t i = 0; i < layer_size; i++) {
+        if (load[l * layer_size + i] > 0) {
+          r->used[l] = true;
+          r->empty[t] = false;
+        }
       }
     }
   }
