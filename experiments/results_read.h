@@ -7,13 +7,21 @@
 
 #include "balancer/placement.h"
 #include "balancer/status.h"
+#include "sim/replay.h"
 
 /** What a run says of itself. All belongs to the mb_results it came from. */
 typedef struct mb_results_run {
   const char *name;
-  size_t n_steps;            /* T >= 1 */
-  size_t n_layers;           /* L >= 1 */
-  size_t summary_from;       /* summaries cover the steps >= this one; < T */
+  size_t n_steps;                    /* T >= 1 */
+  size_t n_layers;                   /* L >= 1 */
+  size_t summary_from;               /* summaries cover the steps >= this one; < T */
+  size_t interval, window, delay;    /* steps */
+  const char *trace, *model, *phase; /* as the trace says */
+  int64_t seed;                      /* that the loads were generated from; -1: from a file */
+  size_t relabel;            /* which relabelling of the experts the balancer saw; 0: none */
+  size_t merge;              /* steps of the trace in one of this run, >= 1 */
+  size_t request_lifetime;   /* steps of this run; 0: unknown */
+  double expert_bytes;       /* weights of one expert of one layer; 0: unknown */
   const int32_t *layer_ids;  /* [L] the layers' numbers in the model */
   size_t n_strategies;       /* >= 1 */
   const char *const *labels; /* [n_strategies] in the run's order, each [a-z0-9_.-]+ */
@@ -85,5 +93,34 @@ MB_NODISCARD mb_status mb_results_read_shape(const mb_results *results, mb_shape
  */
 MB_NODISCARD mb_status mb_results_read_plan(const mb_results *results, size_t strategy, size_t k,
                                             const mb_shape *shape, int64_t *step, int32_t *map);
+
+/**
+ * Reads the load of each step, of all layers and experts [tokens]: the weights by which
+ * run_imbalance is a mean of step_imbalance.
+ * @param step_load [T] caller-owned.
+ */
+MB_NODISCARD mb_status mb_results_read_step_load(const mb_results *results, double *step_load);
+
+/** A strategy's row of /summary. @param summary Written only on MB_OK. */
+MB_NODISCARD mb_status mb_results_read_summary(const mb_results *results, size_t strategy,
+                                               mb_replay_summary *summary);
+
+/** What is known of each plan. All arrays belong to it; mb_results_plans_fini() it. */
+typedef struct mb_results_plans {
+  size_t n_plans;           /* K */
+  int64_t *step;            /* [K] */
+  int64_t *effect_step;     /* [K,L] */
+  int32_t *moved_experts;   /* [K,L] */
+  float *planned_imbalance; /* [K,L] of the loads that the plan was made from, under it */
+  float *next_before;       /* [K,L,D] tokens of a GPU in the `interval` steps from the plan's on,
+                               under the placement before it */
+  float *next_after;        /* [K,L,D] and under the plan */
+  double *planner_seconds;  /* [K] measured */
+} mb_results_plans;
+
+/** @param plans Written only on MB_OK. */
+MB_NODISCARD mb_status mb_results_read_plans(const mb_results *results, size_t strategy,
+                                             mb_results_plans *plans);
+void mb_results_plans_fini(mb_results_plans *plans);
 
 #endif

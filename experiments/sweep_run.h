@@ -1,0 +1,33 @@
+/* experiments/sweep_run.h - runs all cells of a sweep, on many processes, into one results file. */
+#ifndef MB_EXPERIMENTS_SWEEP_RUN_H
+#define MB_EXPERIMENTS_SWEEP_RUN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "balancer/status.h"
+#include "experiments/sweep.h"
+
+typedef struct mb_sweep_options {
+  const char *output; /* NULL: the config's */
+  size_t jobs;        /* cells at a time; 0: as many as there are processors for */
+  bool resume;        /* go on with the part files that an earlier run left */
+  bool quiet;         /* no progress, no notes */
+} mb_sweep_options;
+
+/**
+ * Runs what is not finished yet and merges all into the output, in the order of the cells.
+ *
+ * A finished cell is a results file of its own, OUTPUT.parts/<run>.h5, written under another name
+ * and renamed. When all are there they are merged, the output gets its name, and the folder goes. A
+ * cell that fails is recorded in /cells with its error, and the others go on. A config without a
+ * sweep is written at once, without parts.
+ *
+ * @param n_failed cells that failed. Written only on MB_OK.
+ * @return MB_OK: the output is complete; MB_ERR_CANCELLED: stopped on request, finished cells are
+ *         kept; MB_ERR_IO: the parts are there and resume is not set, or are another config's.
+ */
+MB_NODISCARD mb_status mb_sweep_run(const mb_sweep *sweep, const mb_sweep_options *options,
+                                    size_t *n_failed);
+
+#endif
