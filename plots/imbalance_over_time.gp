@@ -37,6 +37,7 @@ if (scored_from > 0) {
 every_marker = n_rows / 7 > 1 ? n_rows / 7 : 1
 offset_marker(i) = (i - 1) * every_marker / (n + 1) + every_marker / 3
 
+readout = "x=step wide=steps"
 plot for [i = 1 : n] table skip 1 using (x(0)):(column(low(i))):(column(high(i))) \
        with filledcurves fc rgb colour[i] fs transparent solid 0.16 noborder, \
      1 with lines lc rgb "#404040" lw 0.5, \
