@@ -7,6 +7,7 @@ load folder . "style.gp"
 x_name = "tokens of an expert by layer and step (mean)"
 y_name = "fullest GPU's load lower by (%)"
 x_column = 1
+x_key = "tokens"
 x_log = 1
 y_from = 0
 load folder . "curves.gp"

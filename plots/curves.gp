@@ -1,5 +1,5 @@
 # What the figures of imbalance against one swept size share. They load style.gp before, and set x_name,
-# y_name, x_column, x_log (1: a log axis, labelled at the points), and y_from (the least y axis has to
+# y_name, x_column, x_key (that column's name), x_log (1: a log axis, labelled at the points), and y_from (the least y axis has to
 # show, or NaN). Points are means, bars their 95 % intervals, drawn a little apart.
 mean(i) = first + (i - 1) * stride
 low(i) = mean(i) + 1
@@ -43,6 +43,7 @@ set label 3 y_name center rotate at screen across(0.11), graph 0.5
 apart(i) = (i - (n + 1) / 2.0) * 0.006
 x(i) = x_log ? column(x_column) * (most > least ? (most / least) ** apart(i) : 1) \
              : column(x_column) + apart(i) * (most - least)
+readout = x_log ? "x=" . x_key . " log=x" : "x=" . x_key
 plot for [i = 1 : n] table skip 1 using (x(i)):(column(low(i))):(0):(column(high(i)) - column(low(i))) \
        with vectors heads size screen 0.006,90 lc rgb colour[i] lw 0.6 dt 1, \
      for [i = 1 : n] table skip 1 using (x(i)):(column(mean(i))) with linespoints ls style[i]

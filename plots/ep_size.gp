@@ -7,6 +7,7 @@ load folder . "style.gp"
 x_name = "GPUs that share the experts"
 y_name = "run imbalance (max / mean)"
 x_column = 1
+x_key = "gpus"
 x_log = 1
 y_from = 1
 load folder . "curves.gp"

@@ -38,6 +38,7 @@ if (scored_from > 0) {
 every_marker = n_rows / 7 > 1 ? n_rows / 7 : 1
 offset_marker(i) = (i - 1) * every_marker / n + every_marker / 3
 
+readout = "x=step wide=steps"
 plot 1 with lines lc rgb "#404040" lw 0.5, \
      for [i = 1 : n] table skip 1 using (column(plans(i)) > 0 ? x(0) : NaN):(1 - 0.005 * (top - 1) - i * row):(0):(0.9 * row) \
        with vectors nohead lc rgb colour[i] lw 0.6, \

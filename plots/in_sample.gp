@@ -44,6 +44,7 @@ do for [m = 1 : 3] {
 y(m) = column(0) + 1 + (m - 2) * 0.27
 half = 0.11
 q(m, k) = column(column_of(m) + k)
+readout = "y=# name=strategy"
 plot for [m = 1 : 3] table skip 1 using (q(m, 0)):(y(m)):(q(m, 4) - q(m, 0)):(0) with vectors nohead lc rgb "#404040" lw 0.7, \
      for [m = 1 : 3] table skip 1 using (q(m, 2)):(y(m)):(q(m, 1)):(q(m, 3)):(y(m) - half):(y(m) + half) \
        with boxxyerror fc rgb tone(m) fs solid border rgb "#404040" lw 0.4, \

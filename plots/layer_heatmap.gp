@@ -72,6 +72,8 @@ set colorbox horizontal user origin screen across(0.52), screen down(tall - 0.31
   size screen across(width - 0.67), screen 0.07 / tall
 set label 2 "imbalance (max / mean GPU load)" center at graph 0.5, screen down(tall - 0.08)
 
+readout = sprintf("x=step wide=steps y=row name=layer panel=%g", n_layers + space)
+
 # An image needs two rows and two columns at least.
 if (n_layers > 1 && n_rows > n_layers) {
   plot for [i = 1 : n] table skip 1 \

@@ -69,11 +69,15 @@ do for [i = 1 : n] {
   if (points[i] > 1 && style[i] <= n_styles) { first_named = first_named == 0 ? i : first_named; last_named = i }
 }
 is_named(i) = i == first_named || i == last_named
-side(i) = i == first_named ? 0.65 : -0.65
+# Beyond the end of the bar, if there is one.
+side(i) = i == first_named ? 0.55 : -0.55
+end_of(i) = i == first_named ? column(high(i)) : column(low(i))
+beside(i) = end_of(i) == end_of(i) ? end_of(i) : column(mean(i))
+readout = sprintf("name=condition log=%s", ratio < 4 ? "" : "x")
 plot for [i = 1 : n] table skip 1 using (column(cost(i))):(column(low(i))):(0):(column(high(i)) - column(low(i))) \
        with vectors heads size screen 0.006,90 lc rgb colour[i] lw 0.6 dt 1, \
      for [i = 1 : n] table skip 1 using (column(cost_low(i)) > 0 ? column(cost_low(i)) : NaN):(column(mean(i))):(column(cost_high(i)) - column(cost_low(i))):(0) \
        with vectors heads size screen 0.006,90 lc rgb colour[i] lw 0.6 dt 1, \
      for [i = 1 : n] table skip 1 using (column(cost(i))):(column(mean(i))) with linespoints ls style[i], \
-     for [i = 1 : n] table skip 1 using (is_named(i) ? column(cost(i)) : NaN):(column(mean(i))):(strcol(2)) \
+     for [i = 1 : n] table skip 1 using (is_named(i) ? column(cost(i)) : NaN):(beside(i)):(strcol(2)) \
        with labels center offset 0,side(i) font font(0.83 * small) tc rgb colour[i]

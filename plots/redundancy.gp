@@ -11,6 +11,7 @@ stats table skip 1 using (gigabytes = column(2) / column(1), 0) nooutput
 x_name = "slots a GPU"
 y_name = "run imbalance (max / mean)"
 x_column = 1
+x_key = "slots"
 x_log = 0
 y_from = 1
 if (gigabytes == gigabytes) {
@@ -19,7 +20,8 @@ if (gigabytes == gigabytes) {
   set border 7
   set label 4 "expert weights (GB a GPU)" center at graph 0.5, screen down(legend_height + 0.08)
   set link x2 via gigabytes * x inverse x / gigabytes
-  set x2tics out scale 0.5 offset 0,-0.3 + tic_shift ()
+  set x2tics out scale 0.5 ()
+  set x2tics offset 0,-0.3 + tic_shift
   gb_least = 1e300; gb_most = 0
   stats table skip 1 using (gb_least = column(2) < gb_least ? column(2) : gb_least, \
                             gb_most = column(2) > gb_most ? column(2) : gb_most, 0) nooutput
