@@ -184,7 +184,7 @@ static mb_status write_figures(plot_arguments *arguments, const mb_figure_source
     arguments->figures[n++] = figure;
   }
   arguments->n_figures = n;
-  return n > 0
+  return apply
              ? MB_OK
              : MB_FAIL(MB_ERR_PARAM,
                        "%s: no figure is of such a sweep (`moebal list figures`); --run RUN draws "
