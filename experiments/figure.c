@@ -189,6 +189,24 @@ mb_status mb_figure_read_steps(const mb_results *results, double **steps) {
   return MB_OK;
 }
 
+bool mb_figure_plan_counts(const mb_results_run *run, int64_t step) {
+  int64_t effect = step + (int64_t)run->delay;
+
+  return effect >= (int64_t)run->summary_from &&
+         effect + (int64_t)run->interval <= (int64_t)run->n_steps;
+}
+
+double mb_figure_imbalance(size_t n, const float *load) {
+  double sum = 0.0;
+  double most = 0.0;
+
+  for (size_t i = 0; i < n; i++) {
+    sum += (double)load[i];
+    most = fmax(most, (double)load[i]);
+  }
+  return sum > 0.0 ? most * (double)n / sum : NAN;
+}
+
 size_t mb_figure_sort(size_t n, double *values) {
   size_t kept = 0;
 

@@ -85,6 +85,15 @@ size_t mb_bins_size(const mb_bins *bins, size_t bin); /* steps of that bin */
  */
 MB_NODISCARD mb_status mb_figure_read_steps(const mb_results *results, double **steps);
 
+/**
+ * Whether a plan made at that step counts in figures of plans: it took effect in the scored steps,
+ * and the steps that it was made for, `interval` of them, are all there.
+ */
+bool mb_figure_plan_counts(const mb_results_run *run, int64_t step);
+
+/** The largest of n loads / their mean; NaN without load. */
+double mb_figure_imbalance(size_t n, const float *load);
+
 /** Moves the values that are not NaN to the front, sorted ascending; returns how many. */
 size_t mb_figure_sort(size_t n, double *values);
 

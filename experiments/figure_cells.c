@@ -415,6 +415,58 @@ void mb_figure_cells_put_curves(const mb_figure_cells *cells, size_t n_x, const 
   }
 }
 
+static void put_points_header(const mb_figure_cells *cells, mb_table *table) {
+  static const char *const more[] = {"low", "high", "x", "x_low", "x_high", "n"};
+
+  mb_table_put_text(table, "unit");
+  mb_table_put_text(table, "condition");
+  for (size_t i = 0; i < cells->n_strategies; i++) {
+    mb_table_put_text(table, cells->label[i]);
+    for (size_t m = 0; m < sizeof more / sizeof *more; m++) {
+      mb_table_put_format(table, "%s:%s", cells->label[i], more[m]);
+    }
+  }
+  mb_table_end_row(table);
+}
+
+/* Whether a strategy has the same mean, or none, of a measure under all conditions. */
+static bool is_constant(const mb_figure_cells *cells, size_t strategy, size_t measure) {
+  double first = mb_figure_cells_get(cells, 0, strategy, measure)->mean;
+
+  for (size_t k = 1; k < cells->n_conditions; k++) {
+    double mean = mb_figure_cells_get(cells, k, strategy, measure)->mean;
+    if (mean < first || mean > first || isnan(mean) != isnan(first)) {
+      return false;
+    }
+  }
+  return true;
+}
+
+static void put_estimate(const mb_figure_estimate *found, mb_table *table) {
+  mb_table_put_number(table, found->mean);
+  mb_table_put_number(table, found->low);
+  mb_table_put_number(table, found->high);
+}
+
+void mb_figure_cells_put_points(const mb_figure_cells *cells, const char *unit, mb_table *table) {
+  static const mb_figure_estimate nothing = {.mean = NAN, .low = NAN, .high = NAN};
+
+  put_points_header(cells, table);
+  for (size_t k = 0; k < cells->n_conditions; k++) {
+    mb_table_put_text(table, unit);
+    mb_table_put_text(table,
+                      cells->condition[k].label[0] != '\0' ? cells->condition[k].label : "-");
+    for (size_t i = 0; i < cells->n_strategies; i++) {
+      bool again = k > 0 && is_constant(cells, i, 1);
+      const mb_figure_estimate *y = again ? &nothing : mb_figure_cells_get(cells, k, i, 1);
+      put_estimate(y, table);
+      put_estimate(again ? &nothing : mb_figure_cells_get(cells, k, i, 0), table);
+      mb_table_put_count(table, y->n);
+    }
+    mb_table_end_row(table);
+  }
+}
+
 /* --- captions --- */
 
 /* What means and intervals are over. */

@@ -68,6 +68,13 @@ mb_status mb_figure_run_imbalance(const mb_results *run, size_t strategy, double
 void mb_figure_cells_put_curves(const mb_figure_cells *cells, size_t n_x, const char *const *names,
                                 mb_table *table);
 
+/**
+ * Points: a row a condition, in it `unit` and the condition's values, then mean and interval of
+ * measure 1, of measure 0, and n, a strategy after the other. A strategy whose measure 1 is the
+ * same under all conditions has one point, the first.
+ */
+void mb_figure_cells_put_points(const mb_figure_cells *cells, const char *unit, mb_table *table);
+
 /** A caption's lines on replicates and intervals, then on the trace, cluster and swept keys. */
 MB_NODISCARD mb_status mb_figure_cells_put_caption(const mb_figure_source *source,
                                                    const mb_figure_cells *cells, FILE *caption);

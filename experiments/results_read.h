@@ -101,7 +101,8 @@ MB_NODISCARD mb_status mb_results_read_plan(const mb_results *results, size_t st
  */
 MB_NODISCARD mb_status mb_results_read_step_load(const mb_results *results, double *step_load);
 
-/** A strategy's row of /summary. @param summary Written only on MB_OK. */
+/** A strategy's row of /summary; planner_seconds is the sum of those of /timing, NaN without them.
+ * @param summary Written only on MB_OK. */
 MB_NODISCARD mb_status mb_results_read_summary(const mb_results *results, size_t strategy,
                                                mb_replay_summary *summary);
 

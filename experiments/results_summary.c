@@ -7,9 +7,10 @@
 #include <string.h>
 
 #include "experiments/attribute.h"
+#include "experiments/results_object.h"
 #include "sim/metrics.h"
 
-enum { MAX_COLUMNS = 32 };
+enum { MAX_COLUMNS = 32, ROWS_MAX = 1 << 24, COLUMNS_MAX = 256 };
 
 typedef enum column_type { COLUMN_TEXT, COLUMN_REAL, COLUMN_INT } column_type;
 
@@ -21,29 +22,32 @@ typedef struct column {
   size_t size;
 } column;
 
-typedef struct table {
+typedef struct layout {
   column columns[MAX_COLUMNS];
   size_t n_columns;
   size_t row_size;
-} table;
+} layout;
 
+#define RATIO(name) \
+  { #name, COLUMN_REAL, offsetof(mb_replay_summary, name), 1.0 }
 #define REAL(name) \
-  { #name, COLUMN_REAL, offsetof(mb_replay_summary, name) }
+  { #name, COLUMN_REAL, offsetof(mb_replay_summary, name), 0.0 }
 #define INT(name) \
-  { #name, COLUMN_INT, offsetof(mb_replay_summary, name) }
+  { #name, COLUMN_INT, offsetof(mb_replay_summary, name), 0.0 }
 
 /* Where the replay keeps the metrics that are single numbers. */
 static const struct metric_field {
   const char *name;
   column_type type;
   size_t source;
+  double least;
 } fields[] = {
-    REAL(run_imbalance),
-    REAL(step_imbalance_mean),
-    REAL(step_imbalance_p50),
-    REAL(step_imbalance_p95),
-    REAL(step_imbalance_p99),
-    REAL(imbalance_p99),
+    RATIO(run_imbalance),
+    RATIO(step_imbalance_mean),
+    RATIO(step_imbalance_p50),
+    RATIO(step_imbalance_p95),
+    RATIO(step_imbalance_p99),
+    RATIO(imbalance_p99),
     INT(plans),
     REAL(tokens_per_active_slot),
     INT(skipped_plans),
@@ -51,6 +55,9 @@ static const struct metric_field {
     INT(steps_scored),
     INT(empty_layer_steps),
 };
+
+/* Beside the metrics. */
+static const struct metric_field worst_layer_imbalance = RATIO(worst_layer_imbalance);
 
 static const struct metric_field *find_field(const char *name) {
   for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
@@ -61,7 +68,7 @@ static const struct metric_field *find_field(const char *name) {
   return NULL;
 }
 
-static void add_column(table *made, column added) {
+static void add_column(layout *made, column added) {
   assert(made->n_columns < MAX_COLUMNS);
   added.offset = made->row_size;
   made->row_size += added.size;
@@ -78,7 +85,7 @@ static size_t longest(size_t n, const char *const *texts) {
   return most;
 }
 
-static void add_metrics(table *made) {
+static void add_metrics(layout *made) {
   for (const mb_metric *metric = mb_metrics(); metric->name != NULL; metric++) {
     if (metric->dims[0] != '\0') {
       continue;
@@ -90,8 +97,8 @@ static void add_metrics(table *made) {
   }
 }
 
-static void make_table(table *made, const char *run, size_t n, const char *const *labels) {
-  *made = (table){.n_columns = 0};
+static void make_table(layout *made, const char *run, size_t n, const char *const *labels) {
+  *made = (layout){.n_columns = 0};
   add_column(made,
              (column){"run", "", "none", "the run's name", COLUMN_TEXT, 0, 0, longest(1, &run)});
   add_column(made, (column){"strategy", "", "none", "the strategy's label", COLUMN_TEXT, 0, 0,
@@ -105,7 +112,7 @@ static void make_table(table *made, const char *run, size_t n, const char *const
                             COLUMN_REAL, offsetof(mb_replay_summary, worst_layer_imbalance), 0, 8});
 }
 
-static void fill_row(const table *made, const char *run, const char *label,
+static void fill_row(const layout *made, const char *run, const char *label,
                      const int32_t *layer_ids, const mb_replay_summary *summary, char *row) {
   int64_t worst_layer = layer_ids[summary->worst_layer];
 
@@ -137,7 +144,7 @@ static hid_t column_hdf5_type(const column *cell) {
   return type;
 }
 
-static hid_t row_type(const table *made) {
+static hid_t row_type(const layout *made) {
   hid_t row = H5Tcreate(H5T_COMPOUND, made->row_size);
 
   for (size_t i = 0; i < made->n_columns; i++) {
@@ -148,7 +155,7 @@ static hid_t row_type(const table *made) {
   return row;
 }
 
-static mb_status describe(const table *made, hid_t dataset) {
+static mb_status describe(const layout *made, hid_t dataset) {
   const char *unit[MAX_COLUMNS];
   const char *better[MAX_COLUMNS];
   const char *help[MAX_COLUMNS];
@@ -164,7 +171,7 @@ static mb_status describe(const table *made, hid_t dataset) {
   return mb_attribute_put_texts(dataset, "help", made->n_columns, help);
 }
 
-static mb_status write_rows(const table *made, hid_t file, size_t n, const char *rows) {
+static mb_status write_rows(const layout *made, hid_t file, size_t n, const char *rows) {
   char why[256];
   hsize_t size = n;
   hid_t type = row_type(made);
@@ -190,7 +197,7 @@ static mb_status write_rows(const table *made, hid_t file, size_t n, const char 
 
 mb_status mb_results_summary_write(hid_t file, const char *run, size_t n, const char *const *labels,
                                    const int32_t *layer_ids, const mb_replay_summary *summary) {
-  table made;
+  layout made;
 
   make_table(&made, run, n, labels);
   char *rows = calloc(n, made.row_size);
@@ -203,4 +210,136 @@ mb_status mb_results_summary_write(hid_t file, const char *run, size_t n, const 
   mb_status status = write_rows(&made, file, n, rows);
   free(rows);
   return status;
+}
+
+/* --- reading --- */
+
+/* Puts a column of single numbers where the summaries have it. @param values [n_rows] scratch of 8
+ * bytes each. */
+static mb_status read_field(const mb_results_table *table, const struct metric_field *field,
+                            mb_results_summary *rows, void *values) {
+  bool real = field->type == COLUMN_REAL;
+
+  MB_TRY(mb_results_table_numbers(table, field->name, real ? H5T_NATIVE_DOUBLE : H5T_NATIVE_INT64,
+                                  values));
+  for (size_t i = 0; i < table->n_rows; i++) {
+    if (real && ((const double *)values)[i] < field->least - 1e-6) {
+      return MB_FAIL(MB_ERR_FORMAT, "%s: %s: column %s, row %zu has %g; should be at least %g",
+                     table->path, table->name, field->name, i, ((const double *)values)[i],
+                     field->least);
+    }
+    memcpy((char *)&rows[i].summary + field->source, (const char *)values + i * sizeof(double),
+           sizeof(double));
+  }
+  return MB_OK;
+}
+
+static mb_status read_numbers(const mb_results_table *table, mb_results_summary *rows) {
+  int64_t *values = calloc(table->n_rows, sizeof *values);
+  mb_status status = values != NULL ? MB_OK
+                                    : MB_FAIL(MB_ERR_MEMORY, "%s: %s: no memory for %zu rows",
+                                              table->path, table->name, table->n_rows);
+
+  for (size_t i = 0; i < sizeof fields / sizeof *fields && status == MB_OK; i++) {
+    status = read_field(table, &fields[i], rows, values);
+  }
+  if (status == MB_OK) {
+    status = read_field(table, &worst_layer_imbalance, rows, values);
+  }
+  if (status == MB_OK) {
+    status = mb_results_table_numbers(table, "worst_layer", H5T_NATIVE_INT64, values);
+  }
+  for (size_t i = 0; i < table->n_rows && status == MB_OK; i++) {
+    rows[i].worst_layer = values[i];
+  }
+  free(values);
+  return status;
+}
+
+static mb_status read_names(const mb_results_table *table, mb_results_summary *rows) {
+  char **runs = NULL;
+  char **strategies = NULL;
+
+  MB_TRY(mb_results_table_texts(table, "run", &runs));
+  for (size_t i = 0; i < table->n_rows; i++) {
+    rows[i].run = runs[i];
+  }
+  free(runs);
+  MB_TRY(mb_results_table_texts(table, "strategy", &strategies));
+  for (size_t i = 0; i < table->n_rows; i++) {
+    rows[i].strategy = strategies[i];
+  }
+  free(strategies);
+  return MB_OK;
+}
+
+static int compare_rows(const void *a, const void *b) {
+  const mb_results_summary *first = a;
+  const mb_results_summary *second = b;
+  int order = strcmp(first->run, second->run);
+
+  return order != 0 ? order : strcmp(first->strategy, second->strategy);
+}
+
+static mb_status read_rows(const mb_results_table *table, mb_results_summary *rows) {
+  MB_TRY(read_names(table, rows));
+  MB_TRY(read_numbers(table, rows));
+  qsort(rows, table->n_rows, sizeof *rows, compare_rows);
+  for (size_t i = 0; i + 1 < table->n_rows; i++) {
+    if (compare_rows(&rows[i], &rows[i + 1]) == 0) {
+      return MB_FAIL(MB_ERR_FORMAT, "%s: %s: run '%.128s' and strategy '%.128s' have two rows",
+                     table->path, table->name, rows[i].run, rows[i].strategy);
+    }
+  }
+  return MB_OK;
+}
+
+mb_status mb_results_summaries_read(const char *path, hid_t file, mb_results_summaries *summaries) {
+  mb_results_table table;
+
+  if (H5Lexists(file, "/summary", H5P_DEFAULT) <= 0) {
+    *summaries = (mb_results_summaries){.n_rows = 0};
+    return MB_OK;
+  }
+  MB_TRY(mb_results_table_open(path, file, "/summary", ROWS_MAX, COLUMNS_MAX, &table));
+  mb_results_summaries made = {table.n_rows, calloc(table.n_rows, sizeof *made.row)};
+  mb_status status =
+      made.row != NULL
+          ? read_rows(&table, made.row)
+          : MB_FAIL(MB_ERR_MEMORY, "%s: /summary: no memory for %zu rows", path, table.n_rows);
+  mb_results_table_close(&table);
+  if (status != MB_OK) {
+    mb_results_summaries_fini(&made);
+    return status;
+  }
+  *summaries = made;
+  return MB_OK;
+}
+
+void mb_results_summaries_fini(mb_results_summaries *summaries) {
+  for (size_t i = 0; summaries->row != NULL && i < summaries->n_rows; i++) {
+    free(summaries->row[i].run);
+    free(summaries->row[i].strategy);
+  }
+  free(summaries->row);
+  *summaries = (mb_results_summaries){.n_rows = 0};
+}
+
+const mb_results_summary *mb_results_summaries_find(const mb_results_summaries *summaries,
+                                                    const char *run, const char *strategy) {
+  size_t low = 0;
+  size_t high = summaries->n_rows;
+
+  while (low < high) {
+    size_t middle = low + (high - low) / 2;
+    const mb_results_summary *row = &summaries->row[middle];
+    int order = strcmp(row->run, run);
+    order = order != 0 ? order : strcmp(row->strategy, strategy);
+    if (order == 0) {
+      return row;
+    }
+    low = order < 0 ? middle + 1 : low;
+    high = order < 0 ? high : middle;
+  }
+  return NULL;
 }

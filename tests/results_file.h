@@ -107,6 +107,12 @@ static inline void results_put_run(hid_t file, const results_file *content) {
   results_put_number(run, "n_steps", (int64_t)content->n_steps);
   results_put_number(run, "n_layers", RESULTS_LAYERS);
   results_put_number(run, "summary_from", content->summary_from);
+  results_put_number(run, "interval", 2);
+  results_put_number(run, "window", 2);
+  results_put_number(run, "delay", 0);
+  results_put_text(run, "trace", "hand");
+  results_put_text(run, "model", "tiny-2");
+  results_put_text(run, "phase", "prefill");
   hid_t space = H5Screate_simple(1, &n_layers, NULL);
   hid_t attribute = H5Acreate2(run, "layer_ids", H5T_STD_I32LE, space, H5P_DEFAULT, H5P_DEFAULT);
   results_check(H5Awrite(attribute, H5T_NATIVE_INT32, layer_ids));
