@@ -41,7 +41,8 @@ static mb_status draw(const mb_report_figures *figures, const char *scripts,
   MB_TRY(mb_figure_folder_path(table, figures->folder, name, "tsv"));
   MB_TRY(mb_figure_folder_path(drawing, figures->folder, name, "svg"));
   mb_status status = mb_figure_write(made->figure, source, table, &made->caption);
-  if (status == MB_ERR_UNSUPPORTED) {
+  /* What results of an older moebal lack keeps no other figure from being drawn. */
+  if (status == MB_ERR_UNSUPPORTED || status == MB_ERR_FORMAT) {
     made->missing = strdup(mb_error_message());
     return made->missing != NULL ? MB_OK : MB_FAIL(MB_ERR_MEMORY, "no memory for a figure");
   }
