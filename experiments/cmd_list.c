@@ -69,7 +69,9 @@ static void list_models(void) {
 
 static void list_figures(void) {
   for (const mb_figure *const *figure = mb_figures(); *figure != NULL; figure++) {
-    (void)printf("%s: %s\n", (*figure)->name, (*figure)->summary);
+    char needs[512];
+    mb_figure_needs(*figure, sizeof needs, needs);
+    (void)printf("%s: %s\n  needs %s\n", (*figure)->name, (*figure)->summary, needs);
   }
 }
 

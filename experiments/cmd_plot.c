@@ -25,6 +25,7 @@ typedef struct plot_arguments {
   const char *run;
   const char *folder;
   bool format[N_FORMATS];
+  bool named; /* figures were asked for by name */
   size_t n_figures;
   const mb_figure *figures[FIGURES_MAX];
 } plot_arguments;
@@ -74,7 +75,7 @@ static void parse_figure(plot_arguments *arguments, const char *name, struct arg
   }
 }
 
-/* What was not given: pdf, all figures. */
+/* What was not given: pdf, all figures that apply. */
 static void set_defaults(plot_arguments *arguments) {
   bool some = false;
 
@@ -82,7 +83,8 @@ static void set_defaults(plot_arguments *arguments) {
     some = some || arguments->format[i];
   }
   arguments->format[0] = arguments->format[0] || !some;
-  if (arguments->n_figures == 0) {
+  arguments->named = arguments->n_figures > 0;
+  if (!arguments->named) {
     for (const mb_figure *const *figure = mb_figures();
          *figure != NULL && arguments->n_figures < FIGURES_MAX; figure++) {
       arguments->figures[arguments->n_figures++] = *figure;
@@ -140,34 +142,116 @@ static mb_status choose_folder(const plot_arguments *arguments, char folder[PATH
   return MB_OK;
 }
 
-static mb_status write_table(const mb_results *results, const mb_figure *figure,
-                             const char *folder) {
-  char path[PATH_MAX];
-  mb_table *table = NULL;
+/* Writes a figure's table and its caption, NAME.tsv and NAME.txt. */
+static mb_status write_figure(const mb_figure_source *source, const mb_figure *figure,
+                              const char *folder) {
+  char table[PATH_MAX];
+  char text[PATH_MAX];
+  char *caption = NULL;
 
-  MB_TRY(mb_figure_folder_path(path, folder, figure->name, "tsv"));
-  MB_TRY(mb_table_create(path, &table));
-  mb_status status = figure->tabulate(results, table);
-  if (status != MB_OK) {
-    mb_table_discard(table);
-    return status;
-  }
-  MB_TRY(mb_table_finish(table));
-  (void)printf("%s\n", path);
+  MB_TRY(mb_figure_folder_path(table, folder, figure->name, "tsv"));
+  MB_TRY(mb_figure_folder_path(text, folder, figure->name, "txt"));
+  MB_TRY(mb_figure_write(figure, source, table, &caption));
+  mb_status status = mb_figure_folder_put_text(text, caption);
+  free(caption);
+  MB_TRY(status);
+  (void)printf("%s\n%s\n", table, text);
   return MB_OK;
 }
 
-static mb_status write_tables(const plot_arguments *arguments, const char *folder, bool *made) {
-  mb_results *results = NULL;
-  mb_status status = MB_OK;
+/* Writes the tables of the figures asked for, or of all that apply to what there is; those are what
+   `arguments` has afterwards. */
+static mb_status write_figures(plot_arguments *arguments, const mb_figure_source *source,
+                               const char *folder) {
+  size_t n = 0;
+  bool apply = false;
 
-  MB_TRY(mb_results_open(arguments->results, arguments->run, &results));
-  status = mb_figure_folder_make(folder, made);
-  for (size_t i = 0; status == MB_OK && i < arguments->n_figures; i++) {
-    status = write_table(results, arguments->figures[i], folder);
-    status = status == MB_OK ? mb_interrupt_check() : status;
+  for (size_t i = 0; i < arguments->n_figures; i++) {
+    const mb_figure *figure = arguments->figures[i];
+    if (!arguments->named && mb_figure_check(figure, source) != MB_OK) {
+      continue;
+    }
+    apply = true;
+    mb_status status = write_figure(source, figure, folder);
+    /* All that is there was checked when the file was opened: what is missing now was never there.
+     */
+    if (!arguments->named && (status == MB_ERR_UNSUPPORTED || status == MB_ERR_FORMAT)) {
+      (void)fprintf(stderr, "moebal: %s is left out: %s\n", figure->name, mb_error_message());
+      continue;
+    }
+    MB_TRY(status);
+    MB_TRY(mb_interrupt_check());
+    arguments->figures[n++] = figure;
   }
-  mb_results_destroy(results);
+  arguments->n_figures = n;
+  return apply
+             ? MB_OK
+             : MB_FAIL(MB_ERR_PARAM,
+                       "%s: no figure is of such a sweep (`moebal list figures`); --run RUN draws "
+                       "those of one run",
+                       arguments->results);
+}
+
+/* Says which runs there are, as many as fit a line. */
+static mb_status no_such_run(const plot_arguments *arguments, const mb_results_cells *cells) {
+  char runs[256] = "";
+
+  for (size_t i = 0; i < cells->n_cells; i++) {
+    size_t used = strlen(runs);
+    if (used + strlen(cells->cell[i].run) + 8 > sizeof runs) {
+      (void)snprintf(runs + used, sizeof runs - used, ", ...");
+      break;
+    }
+    (void)snprintf(runs + used, sizeof runs - used, "%s%s", i == 0 ? "" : ", ", cells->cell[i].run);
+  }
+  return MB_FAIL(MB_ERR_PARAM, "%s: there is no run '%s'; there is %s", arguments->results,
+                 arguments->run, runs);
+}
+
+/* Opens the run that was asked for, or the only one; leaves *run NULL where there are several. */
+static mb_status open_run(const plot_arguments *arguments, const mb_results_file *file,
+                          mb_results **run) {
+  const mb_results_cells *cells = mb_results_file_cells(file);
+
+  if (arguments->run == NULL) {
+    return cells->n_cells == 1 ? mb_results_file_open_run(file, 0, run) : MB_OK;
+  }
+  for (size_t i = 0; i < cells->n_cells; i++) {
+    if (strcmp(cells->cell[i].run, arguments->run) == 0) {
+      return mb_results_file_open_run(file, i, run);
+    }
+  }
+  return no_such_run(arguments, cells);
+}
+
+/* A run of a sweep is drawn by the figures of one run, unless others are asked for. */
+static void drop_sweep_figures(plot_arguments *arguments) {
+  size_t n = 0;
+
+  for (size_t i = 0; i < arguments->n_figures; i++) {
+    if (arguments->figures[i]->sweep == NULL) {
+      arguments->figures[n++] = arguments->figures[i];
+    }
+  }
+  arguments->n_figures = n;
+}
+
+static mb_status write_tables(plot_arguments *arguments, const char *folder, bool *made) {
+  mb_results_file *file = NULL;
+  mb_results *run = NULL;
+
+  MB_TRY(mb_results_file_open(arguments->results, &file));
+  if (!arguments->named && arguments->run != NULL) {
+    drop_sweep_figures(arguments);
+  }
+  mb_status status = open_run(arguments, file, &run);
+  status = status == MB_OK ? mb_figure_folder_make(folder, made) : status;
+  if (status == MB_OK) {
+    const mb_figure_source source = {.file = file, .run = run};
+    status = write_figures(arguments, &source, folder);
+  }
+  mb_results_destroy(run);
+  mb_results_file_close(file);
   return status;
 }
 
@@ -195,7 +279,7 @@ static mb_status draw_figures(const plot_arguments *arguments, const char *folde
   return MB_OK;
 }
 
-static mb_status plot(const plot_arguments *arguments) {
+static mb_status plot(plot_arguments *arguments) {
   char folder[PATH_MAX];
   bool made = false;
 
@@ -215,15 +299,17 @@ static int run_plot(int argc, char **argv) {
   static const struct argp_option options[] = {
       {"output", 'o', "DIR", 0, "where tables and figures go (RESULTS.h5 without its .h5)", 0},
       {"format", 'f', "LIST", 0, "pdf, svg, png, separated by commas (pdf)", 0},
-      {"figure", 'F', "NAME", 0, "this figure; may be repeated (all of `moebal list figures`)", 0},
-      {"run", 'r', "NAME", 0, "which run, where the file has several", 0},
+      {"figure", 'F', "NAME", 0,
+       "this figure; may be repeated (all that apply, of `moebal list figures`)", 0},
+      {"run", 'r', "NAME", 0, "the figures of that run, where the file has several", 0},
       {0}};
   static const struct argp argp = {
       .options = options,
       .parser = parse,
       .args_doc = "RESULTS.h5",
-      .doc = "Writes the tables behind the figures (tab-separated, one header row) and draws them "
-             "with gnuplot. Prints the path of every file it has written.",
+      .doc = "Writes the tables behind the figures (tab-separated, one header row) and their "
+             "captions (NAME.txt), and draws them with gnuplot: of a sweep the figures of what was "
+             "swept, of one run those of a run. Prints the path of every file it has written.",
   };
   plot_arguments arguments = {.results = NULL};
 

@@ -5,13 +5,16 @@
 #include <string.h>
 
 #include "experiments/backend.h"
+#include "experiments/cell.h"
 #include "experiments/command.h"
 #include "experiments/config.h"
 #include "experiments/config_schema.h"
 #include "experiments/external_planner.h"
 #include "experiments/interrupt.h"
 #include "experiments/progress.h"
-#include "experiments/results_write.h"
+#include "experiments/sweep.h"
+#include "experiments/sweep_run.h"
+#include "experiments/sweep_table.h"
 
 typedef struct arguments {
   const char *config;
@@ -19,48 +22,9 @@ typedef struct arguments {
   const char **settings;
   size_t n_settings;
   char backend[64]; /* the setting that --backend stands for; "": not given */
-  bool quiet;
+  size_t jobs;      /* 0: not given */
+  bool resume, quiet;
 } arguments;
-
-/* All that a run holds; what is NULL is not there yet. */
-typedef struct run {
-  mb_config *config;
-  mb_source *source;
-  mb_replay_config replay;
-  mb_backend_choice backend;
-  mb_results_writer *writer;
-  mb_replay_summary *summary; /* [n_strategies] */
-  size_t *n_plans;            /* [n_strategies] all plans, scored or not */
-  mb_progress progress;
-  char start_time[MB_TIME_SIZE];
-} run;
-
-/* --- while it runs --- */
-
-static mb_status take_steps(void *context, size_t strategy, size_t first, size_t n,
-                            const double *step_imbalance, const float *imbalance,
-                            const int32_t *active_experts) {
-  const run *r = context;
-
-  MB_TRY(mb_interrupt_check());
-  return mb_results_writer_put_steps(r->writer, strategy, first, n, step_imbalance, imbalance,
-                                     active_experts);
-}
-
-static mb_status take_plan(void *context, const mb_plan_record *record) {
-  run *r = context;
-
-  MB_TRY(mb_interrupt_check());
-  r->n_plans[record->strategy]++;
-  return mb_results_writer_put_plan(r->writer, record);
-}
-
-static mb_status take_progress(void *context, size_t n_steps_done) {
-  run *r = context;
-
-  mb_progress_update(&r->progress, n_steps_done);
-  return mb_interrupt_check();
-}
 
 /* --- the table --- */
 
@@ -73,29 +37,30 @@ static void print_ratio(double value, double count, int width, int digits) {
   }
 }
 
-static void print_row(const run *r, size_t i, int label_width) {
-  const mb_replay_summary *summary = &r->summary[i];
-  const mb_trace_info *info = mb_source_get_info(r->source);
+static void print_row(const mb_cell *cell, size_t i, int label_width) {
+  const mb_replay_summary *summary = &cell->summary[i];
+  const mb_trace_info *info = mb_source_get_info(cell->source);
   char worst[64];
 
   (void)snprintf(worst, sizeof worst, "%d (%.3f)", info->layer_ids[summary->worst_layer],
                  summary->worst_layer_imbalance);
   (void)printf("%-*s  %13.4f  %9.4f  %8.4f  %13s  %11.1f", label_width,
-               r->config->strategies[i].label, summary->run_imbalance, summary->step_imbalance_mean,
-               summary->step_imbalance_p99, worst, summary->tokens_per_active_slot);
+               cell->config->strategies[i].label, summary->run_imbalance,
+               summary->step_imbalance_mean, summary->step_imbalance_p99, worst,
+               summary->tokens_per_active_slot);
   print_ratio((double)summary->moved_experts, (double)summary->plans, 10, 1);
-  bool planned = r->config->strategies[i].role != MB_REPLAY_RECORDED;
-  print_ratio(1e3 * summary->planner_seconds, planned ? (double)r->n_plans[i] : 0.0, 10, 2);
+  bool planned = cell->config->strategies[i].role != MB_REPLAY_RECORDED;
+  print_ratio(1e3 * summary->planner_seconds, planned ? (double)cell->n_plans[i] : 0.0, 10, 2);
   (void)putchar('\n');
 }
 
 /* What the numbers are numbers of: the steps, the policy, and how much a plan could move at most.
  */
-static void print_legend(const run *r) {
-  const mb_shape *shape = &r->replay.shape;
+static void print_legend(const mb_cell *cell) {
+  const mb_shape *shape = &cell->replay.shape;
 
-  (void)printf("\nToken ratios over steps %zu to %zu of %s. ", r->replay.summary_from,
-               mb_source_get_info(r->source)->n_steps - 1, r->config->name);
+  (void)printf("\nToken ratios over steps %zu to %zu of %s. ", cell->replay.summary_from,
+               mb_source_get_info(cell->source)->n_steps - 1, cell->config->name);
   if (shape->n_nodes == 1) {
     (void)printf("One node.\n");
   } else if (mb_shape_is_hierarchical(shape)) {
@@ -103,18 +68,17 @@ static void print_legend(const run *r) {
   } else {
     (void)printf("Global: the policy ignores nodes.\n");
   }
-  if (r->backend.backend != &mb_backend_cpu) {
-    (void)printf("Plans were made by %s on %s. ", r->backend.backend->name, r->backend.gpu);
+  if (cell->backend.backend != &mb_backend_cpu) {
+    (void)printf("Plans were made by %s on %s. ", cell->backend.backend->name, cell->backend.gpu);
   }
   (void)printf("A plan fills %zu slots (%zu layers of %zu). Results: %s\n",
-               shape->n_layers * shape->n_slots, shape->n_layers, shape->n_slots,
-               r->config->output);
+               shape->n_layers * shape->n_slots, shape->n_layers, shape->n_slots, cell->output);
 }
 
 /* A program's start is no part of its planning, but people wait for it. */
-static void print_startups(const run *r) {
-  for (size_t i = 0; i < r->config->n_strategies; i++) {
-    const mb_replay_strategy *strategy = &r->config->strategies[i];
+static void print_startups(const mb_cell *cell) {
+  for (size_t i = 0; i < cell->config->n_strategies; i++) {
+    const mb_replay_strategy *strategy = &cell->config->strategies[i];
     if (strategy->strategy == &mb_strategy_command) {
       const mb_command_params *params = strategy->params;
       (void)printf("%s took %.2f s to start: `%s`\n", strategy->label, *params->startup_seconds,
@@ -123,28 +87,28 @@ static void print_startups(const run *r) {
   }
 }
 
-static void print_table(const run *r) {
+static void print_table(const mb_cell *cell) {
   int width = (int)strlen("strategy");
 
-  for (size_t i = 0; i < r->config->n_strategies; i++) {
-    int length = (int)strlen(r->config->strategies[i].label);
+  for (size_t i = 0; i < cell->config->n_strategies; i++) {
+    int length = (int)strlen(cell->config->strategies[i].label);
     width = length > width ? length : width;
   }
   (void)printf("%-*s  %13s  %9s  %8s  %13s  %11s  %10s  %10s\n", width, "strategy", "run_imbalance",
                "step mean", "step p99", "worst layer", "tokens/slot", "moved/plan", "planner ms");
-  for (size_t i = 0; i < r->config->n_strategies; i++) {
-    print_row(r, i, width);
+  for (size_t i = 0; i < cell->config->n_strategies; i++) {
+    print_row(cell, i, width);
   }
-  print_legend(r);
-  print_startups(r);
+  print_legend(cell);
+  print_startups(cell);
 }
 
 /* A backend or policy that is not what people may expect is said aloud. */
-static void print_notes(const run *r) {
-  const mb_shape *shape = &r->replay.shape;
+static void print_notes(const mb_cell *cell) {
+  const mb_shape *shape = &cell->replay.shape;
 
-  if (r->backend.note[0] != '\0') {
-    (void)fprintf(stderr, "moebal: %s\n", r->backend.note);
+  if (cell->backend.note[0] != '\0') {
+    (void)fprintf(stderr, "moebal: %s\n", cell->backend.note);
   }
   if (!mb_shape_is_hierarchical(shape)) {
     (void)fprintf(stderr,
@@ -154,115 +118,73 @@ static void print_notes(const run *r) {
   }
 }
 
-/* --- the steps of a run --- */
+/* --- the run --- */
 
-static mb_status prepare(run *r, const arguments *found) {
-  MB_TRY(mb_config_read(found->config, found->n_settings, found->settings, &r->config));
-  if (found->output != NULL) {
-    free(r->config->output);
-    r->config->output = strdup(found->output);
-    if (r->config->output == NULL) {
-      return MB_FAIL(MB_ERR_MEMORY, "%s: out of memory", found->config);
-    }
-  }
-  MB_TRY(mb_results_check_path(r->config->output, r->config->trace_file));
-  MB_TRY(mb_config_open_source(r->config, &r->source));
-  MB_TRY(mb_config_fit(r->config, mb_source_get_info(r->source), &r->replay));
-  MB_TRY(mb_backend_choose(r->config->backend, &r->replay.shape, &r->backend));
-  r->replay.backend = r->backend.backend;
-  r->summary = calloc(r->config->n_strategies, sizeof *r->summary);
-  r->n_plans = calloc(r->config->n_strategies, sizeof *r->n_plans);
-  if (r->summary == NULL || r->n_plans == NULL) {
-    return MB_FAIL(MB_ERR_MEMORY, "%s: out of memory", found->config);
-  }
-  return MB_OK;
+static void watch_steps(void *watcher, size_t n_steps_done, size_t n_steps) {
+  (void)n_steps;
+  mb_progress_update(watcher, n_steps_done);
 }
 
-/* What the run says of its loads, the same wherever the file lies. */
-static const char *trace_name(const mb_config *config) {
-  if (config->trace_file == NULL) {
-    return config->generator->name;
+static mb_status replay(mb_cell *cell, const mb_config *config, const char *output, bool quiet) {
+  mb_progress progress;
+
+  MB_TRY(mb_cell_prepare(config, output, NULL, cell));
+  if (!quiet) {
+    print_notes(cell);
   }
-  const char *slash = strrchr(config->trace_file, '/');
-  return slash != NULL ? slash + 1 : config->trace_file;
-}
-
-static mb_status replay(run *r, bool quiet) {
-  const mb_trace_info *info = mb_source_get_info(r->source);
-  const mb_replay_sink sink = {
-      .context = r, .steps = take_steps, .plan = take_plan, .progress = take_progress};
-
-  MB_TRY(mb_results_writer_create(r->config->output, r->config->name, trace_name(r->config),
-                                  &r->replay, info, &r->writer));
-  mb_progress_start(&r->progress, "steps replayed", info->n_steps, quiet);
-  mb_status status = mb_replay(&r->replay, r->source, &sink, r->summary);
-  mb_progress_end(&r->progress);
-  return status;
-}
-
-static mb_status put_startups(const run *r) {
-  for (size_t i = 0; i < r->config->n_strategies; i++) {
-    if (r->config->strategies[i].strategy == &mb_strategy_command) {
-      const mb_command_params *params = r->config->strategies[i].params;
-      MB_TRY(mb_results_writer_put_startup(r->writer, i, *params->startup_seconds));
-    }
-  }
-  return MB_OK;
-}
-
-static mb_status finish(run *r) {
-  char digest[MB_DIGEST_SIZE];
-  char *config = NULL;
-
-  mb_source_digest(r->source, digest);
-  MB_TRY(mb_results_writer_put_summary(r->writer, r->summary));
-  MB_TRY(put_startups(r));
-  MB_TRY(mb_config_format(r->config, &r->replay, &config));
-  const mb_provenance provenance = {
-      .config = config,
-      .trace = r->config->trace_file != NULL ? r->config->trace_file : r->config->generator->name,
-      .source = mb_source_get_info(r->source)->source,
-      .load_xxh3 = digest,
-      .start_time = r->start_time,
-      .seed = r->config->seed,
-      .backend = r->backend.backend->name,
-      .gpu = r->backend.gpu};
-  mb_status status = mb_interrupt_check();
-  if (status == MB_OK) {
-    status = mb_results_writer_finish(r->writer, &provenance);
-    r->writer = NULL;
-  }
-  free(config);
-  return status;
-}
-
-static mb_status execute(run *r, const arguments *found) {
-  (void)mb_provenance_time(r->start_time);
-  MB_TRY(prepare(r, found));
-  if (!found->quiet) {
-    print_notes(r);
-  }
-  mb_status status = replay(r, found->quiet);
-  if (status == MB_OK) {
-    status = finish(r);
-  }
+  mb_progress_start(&progress, "steps replayed", mb_source_get_info(cell->source)->n_steps, quiet);
+  mb_status status = mb_cell_run(cell, watch_steps, &progress);
+  mb_progress_end(&progress);
   if (status == MB_ERR_CANCELLED) {
-    return MB_FAIL(status, "stopped on request; %s was not written", r->config->output);
+    return MB_FAIL(status, "stopped on request; %s was not written", output);
   }
   return status;
 }
 
-static void run_fini(run *r) {
-  mb_results_writer_destroy(r->writer);
-  mb_source_destroy(r->source);
-  free(r->summary);
-  free(r->n_plans);
-  mb_config_destroy(r->config);
+static mb_status run_single(const mb_sweep *sweep, const char *output, bool quiet) {
+  mb_cell cell = {.config = NULL};
+
+  mb_status status = replay(&cell, sweep->cell[0].config, output, quiet);
+  if (status == MB_OK && !quiet) {
+    print_table(&cell);
+  }
+  mb_cell_fini(&cell);
+  return status;
+}
+
+static mb_status run_cells(const mb_sweep *sweep, const char *output, const arguments *found) {
+  const mb_sweep_options options = {
+      .output = output, .jobs = found->jobs, .resume = found->resume, .quiet = found->quiet};
+  mb_sweep_outcome outcome;
+
+  MB_TRY(mb_sweep_run(sweep, &options, &outcome));
+  if (!found->quiet) {
+    if (outcome.complete_already) {
+      (void)fprintf(stderr, "moebal: %s is complete: there is nothing to go on with\n", output);
+    }
+    MB_TRY(mb_sweep_table_print(stdout, sweep, output));
+  }
+  if (outcome.n_failed > 0) {
+    return MB_FAIL(MB_ERR_PARAM, "%zu of %zu cells failed, why is in /cells of %s: %s",
+                   outcome.n_failed, sweep->n_cells, output, outcome.failed);
+  }
+  return MB_OK;
+}
+
+static mb_status execute(const arguments *found) {
+  mb_sweep *sweep = NULL;
+
+  MB_TRY(mb_sweep_read(found->config, found->n_settings, found->settings, 0, &sweep));
+  const char *output = found->output != NULL ? found->output : sweep->output;
+  mb_status status =
+      sweep->swept ? run_cells(sweep, output, found) : run_single(sweep, output, found->quiet);
+  mb_sweep_destroy(sweep);
+  return status;
 }
 
 /* --- the command line --- */
 
-enum { KEY_SET = 256, KEY_BACKEND };
+enum { KEY_SET = 256, KEY_BACKEND, KEY_RESUME };
 
 /* By the schema's own check and words. */
 static void check_backend(const char *word, struct argp_state *state) {
@@ -271,6 +193,17 @@ static void check_backend(const char *word, struct argp_state *state) {
   if (mb_params_set(mb_config_values(), "backend", word, &scratch) != MB_OK) {
     argp_error(state, "--%s", mb_error_message());
   }
+}
+
+static size_t read_jobs(const char *text, struct argp_state *state) {
+  enum { MOST = 4096 };
+  char *end = NULL;
+  long jobs = strtol(text, &end, 10);
+
+  if (*text == '\0' || *end != '\0' || jobs < 1 || jobs > MOST) {
+    argp_error(state, "--jobs takes a number of cells at a time, 1 to %d, not '%s'", MOST, text);
+  }
+  return (size_t)jobs;
 }
 
 static error_t parse(int key, char *value, struct argp_state *state) {
@@ -285,6 +218,12 @@ static error_t parse(int key, char *value, struct argp_state *state) {
     return 0;
   case 'q':
     found->quiet = true;
+    return 0;
+  case 'j':
+    found->jobs = read_jobs(value, state);
+    return 0;
+  case KEY_RESUME:
+    found->resume = true;
     return 0;
   case KEY_SET:
     if (strchr(value, '=') == NULL || value[0] == '=') {
@@ -326,6 +265,14 @@ static int run_command(int argc, char **argv) {
        .key = KEY_BACKEND,
        .arg = "cpu|cuda|auto",
        .doc = "What plans are made with, instead of the config's; the placements are the same"},
+      {.name = "jobs",
+       .key = 'j',
+       .arg = "N",
+       .doc = "Cells of a sweep that run at a time, each in a process of its own; by default as "
+              "many as there are processors, over OMP_NUM_THREADS where that is set"},
+      {.name = "resume",
+       .key = KEY_RESUME,
+       .doc = "Goes on with what an earlier run of the same sweep has finished"},
       {.name = "quiet", .key = 'q', .doc = "Prints no table, no progress, no notes"},
       {0}};
   static const struct argp argp = {
@@ -338,10 +285,13 @@ static int run_command(int argc, char **argv) {
              "(`moebal list metrics`), the layer with the largest run_imbalance of its own, the "
              "mean tokens of a slot that has any, and a plan's means over all layers: experts "
              "moved, and milliseconds of the planner.\n\n"
+             "A config with a `sweep` is run cell by cell. Each finished cell is a file in "
+             "FILE.parts until all are there and are merged; after a crash, a kill or Ctrl-C, "
+             "--resume goes on. A cell that fails is recorded with its error, and the others go "
+             "on. The table then has the run_imbalance of each strategy, a row a cell.\n\n"
              "`moebal help config` prints all keys of a config, `moebal plot` draws figures of the "
              "results. OMP_NUM_THREADS sets the threads; results do not depend on it."};
   arguments found = {.config = NULL};
-  run r = {.config = NULL};
 
   found.settings = calloc((size_t)argc + 1, sizeof *found.settings);
   if (found.settings == NULL) {
@@ -350,12 +300,7 @@ static int run_command(int argc, char **argv) {
   }
   (void)argp_parse(&argp, argc, argv, 0, NULL, &found);
   mb_interrupt_install();
-  mb_status status = execute(&r, &found);
-  if (status == MB_OK && !found.quiet) {
-    print_table(&r);
-  }
-  int exit_status = status == MB_OK ? MB_EXIT_OK : mb_command_failed();
-  run_fini(&r);
+  int exit_status = execute(&found) == MB_OK ? MB_EXIT_OK : mb_command_failed();
   free(found.settings);
   return exit_status;
 }

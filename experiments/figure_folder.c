@@ -32,6 +32,28 @@ mb_status mb_figure_folder_path(char path[PATH_MAX], const char *folder, const c
              : MB_FAIL(MB_ERR_IO, "%s: too long a path for %s.%s", folder, name, ending);
 }
 
+mb_status mb_figure_folder_put_text(const char *path, const char *text) {
+  char temporary[PATH_MAX];
+  int length = snprintf(temporary, sizeof temporary, "%s.tmp-%ld", path, (long)getpid());
+
+  if (length < 0 || length >= PATH_MAX) {
+    return MB_FAIL(MB_ERR_IO, "%s: too long a path", path);
+  }
+  FILE *file = fopen(temporary, "w");
+  if (file == NULL) {
+    return MB_FAIL(MB_ERR_IO, "%s cannot be written: %s", path, strerror(errno));
+  }
+  errno = 0;
+  bool written = fputs(text, file) >= 0;
+  written = fclose(file) == 0 && written;
+  if (!written || rename(temporary, path) != 0) {
+    int error = errno;
+    (void)unlink(temporary);
+    return MB_FAIL(MB_ERR_IO, "%s cannot be written: %s", path, strerror(error));
+  }
+  return MB_OK;
+}
+
 mb_status mb_figure_folder_draw(const char *folder, const char *scripts, const char *name,
                                 const char *format) {
   char script[PATH_MAX];

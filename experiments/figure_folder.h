@@ -19,6 +19,12 @@ MB_NODISCARD mb_status mb_figure_folder_path(char path[PATH_MAX], const char *fo
                                              const char *name, const char *ending);
 
 /**
+ * Writes a text file, under a temporary name first.
+ * @return MB_OK; MB_ERR_IO naming it: it then is as it was before.
+ */
+MB_NODISCARD mb_status mb_figure_folder_put_text(const char *path, const char *text);
+
+/**
  * Draws FOLDER/NAME.FORMAT with SCRIPTS/NAME.gp from FOLDER/NAME.tsv, and prints its path.
  * @return MB_OK; MB_ERR_IO for too long a path; what mb_gnuplot_draw() answers.
  */

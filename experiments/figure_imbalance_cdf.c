@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "experiments/figure.h"
+#include "experiments/figure_caption.h"
 
 enum { QUANTILES = 400 };
 
@@ -31,7 +32,8 @@ static void put_rows(const mb_results_run *run, const double *steps, const size_
   }
 }
 
-static mb_status tabulate(const mb_results *results, mb_table *table) {
+static mb_status tabulate(const mb_figure_source *source, mb_table *table, FILE *caption) {
+  const mb_results *results = source->run;
   const mb_results_run *run = mb_results_get_run(results);
   double *steps = NULL;
   MB_TRY(mb_figure_read_steps(results, &steps));
@@ -49,6 +51,14 @@ static mb_status tabulate(const mb_results *results, mb_table *table) {
   put_rows(run, steps, kept, table);
   free(kept);
   free(steps);
+  (void)fprintf(
+      caption,
+      "Distribution of step imbalance: the fraction of the scored steps with at most that "
+      "imbalance.\nstep_imbalance: sum over layers of the largest GPU load / sum over "
+      "layers of the mean one; 1 is perfect balance.\nn = %zu scored steps of one run; no "
+      "intervals.\n",
+      run->n_steps - run->summary_from);
+  mb_caption_put_run(caption, source->run);
   return MB_OK;
 }
 

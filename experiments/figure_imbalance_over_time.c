@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "experiments/figure.h"
+#include "experiments/figure_caption.h"
 
 /* The step at which a plan first took effect in some layer, or -1. */
 static int64_t first_effect(size_t n_layers, const int64_t *effect_step) {
@@ -75,7 +76,8 @@ static void put_rows(const mb_results_run *run, const mb_bins *bins, double *ste
   }
 }
 
-static mb_status tabulate(const mb_results *results, mb_table *table) {
+static mb_status tabulate(const mb_figure_source *source, mb_table *table, FILE *caption) {
+  const mb_results *results = source->run;
   const mb_results_run *run = mb_results_get_run(results);
   mb_bins bins = mb_bins_of(run->n_steps);
   double *steps = NULL;
@@ -92,6 +94,15 @@ static mb_status tabulate(const mb_results *results, mb_table *table) {
   }
   free(plans);
   free(steps);
+  (void)fprintf(
+      caption,
+      "Step imbalance over time: the median of each %zu steps (n = %zu bins); whiskers at the "
+      "markers: the least and the largest of the bin's steps, which is no interval of the "
+      "median. Ticks below 1: plans that take effect, a row a strategy. Shaded: steps that "
+      "no summary covers.\nstep_imbalance: sum over layers of the largest GPU load / sum "
+      "over layers of the mean one; 1 is perfect balance.\n",
+      bins.width, bins.count);
+  mb_caption_put_run(caption, source->run);
   return status;
 }
 

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "experiments/figure.h"
+#include "experiments/figure_caption.h"
 
 static void put_header(const mb_results_run *run, mb_table *table) {
   mb_table_put_text(table, "step");
@@ -50,7 +51,8 @@ static void put_bin(const mb_results_run *run, const mb_bins *bins, size_t bin, 
   }
 }
 
-static mb_status tabulate(const mb_results *results, mb_table *table) {
+static mb_status tabulate(const mb_figure_source *source, mb_table *table, FILE *caption) {
+  const mb_results *results = source->run;
   const mb_results_run *run = mb_results_get_run(results);
   mb_bins bins = mb_bins_of(run->n_steps);
   float *imbalance = calloc(bins.width, run->n_layers * sizeof *imbalance);
@@ -76,6 +78,13 @@ static mb_status tabulate(const mb_results *results, mb_table *table) {
   }
   free(mean);
   free(imbalance);
+  (void)fprintf(
+      caption,
+      "Imbalance by layer and step, a panel a strategy: the largest GPU load / the mean "
+      "one, the mean over each %zu steps (n = %zu bins).\nWhite: no load. Left of the black "
+      "line: steps that no summary covers. No intervals.\n",
+      bins.width, bins.count);
+  mb_caption_put_run(caption, source->run);
   return status;
 }
 

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "experiments/figure.h"
+#include "experiments/figure_caption.h"
 
 static double mean(size_t n, const double *values) {
   double sum = 0.0;
@@ -18,7 +19,8 @@ static double quantile(size_t n, const double *sorted, double fraction) {
   return n > 0 ? gsl_stats_quantile_from_sorted_data(sorted, 1, n, fraction) : NAN;
 }
 
-static mb_status tabulate(const mb_results *results, mb_table *table) {
+static mb_status tabulate(const mb_figure_source *source, mb_table *table, FILE *caption) {
+  const mb_results *results = source->run;
   static const char *const header[] = {"strategy", "mean", "p5", "p50", "p95", "steps"};
   const mb_results_run *run = mb_results_get_run(results);
   double *steps = NULL;
@@ -40,6 +42,13 @@ static mb_status tabulate(const mb_results *results, mb_table *table) {
     mb_table_end_row(table);
   }
   free(steps);
+  (void)fprintf(caption,
+                "Mean step imbalance by strategy. Bars: means over the scored steps; whiskers: the "
+                "5th to the 95th percentile of the steps, which is no interval of the mean.\n"
+                "step_imbalance: sum over layers of the largest GPU load / sum over layers of the "
+                "mean one; 1 is perfect balance.\nn = %zu scored steps of one run.\n",
+                run->n_steps - run->summary_from);
+  mb_caption_put_run(caption, source->run);
   return MB_OK;
 }
 

@@ -1,6 +1,7 @@
 /* experiments/results_file.c */
 #include "experiments/results_file.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -325,6 +326,33 @@ mb_status mb_results_file_open_run(const mb_results_file *file, size_t cell, mb_
   return mb_results_open_run(file->path, file->file, one->run, &file->summaries, results);
 }
 
+/* A text, or a whole number as text. */
+static mb_status read_provenance(const mb_results_object *object, const char *name, char **text) {
+  hid_t attribute = H5Aopen(object->id, name, H5P_DEFAULT);
+  hid_t type = attribute >= 0 ? H5Aget_type(attribute) : H5I_INVALID_HID;
+  bool whole = type >= 0 && H5Tget_class(type) == H5T_INTEGER;
+  int64_t number = 0;
+  char digits[32];
+
+  if (type >= 0) {
+    (void)H5Tclose(type);
+  }
+  if (attribute >= 0) {
+    (void)H5Aclose(attribute);
+  }
+  if (!whole) {
+    return mb_results_attribute_text(object, name, text);
+  }
+  MB_TRY(mb_results_attribute_integers(object, name, H5T_NATIVE_INT64, 1, &number));
+  (void)snprintf(digits, sizeof digits, "%" PRId64, number);
+  char *copy = strdup(digits);
+  if (copy == NULL) {
+    return MB_FAIL(MB_ERR_MEMORY, "%s: no memory for %s", object->path, name);
+  }
+  *text = copy;
+  return MB_OK;
+}
+
 mb_status mb_results_file_provenance(const mb_results_file *file, const char *name, char **text) {
   hid_t group = H5Lexists(file->file, "/provenance", H5P_DEFAULT) > 0
                     ? H5Gopen2(file->file, "/provenance", H5P_DEFAULT)
@@ -333,7 +361,7 @@ mb_status mb_results_file_provenance(const mb_results_file *file, const char *na
   mb_status status = MB_OK;
 
   if (group >= 0 && mb_results_has_attribute(&object, name)) {
-    status = mb_results_attribute_text(&object, name, text);
+    status = read_provenance(&object, name, text);
   } else {
     char *empty = calloc(1, 1);
     status = empty != NULL ? MB_OK : no_memory(file);

@@ -25,6 +25,7 @@ set label 3 "fraction of scored steps" center rotate at screen across(0.11), gra
 # Markers at every tenth of the steps, those of each strategy a little further on.
 every_marker = (n_rows - 1) / 8
 offset_marker(i) = i * every_marker / (n + 1)
+readout = "y=fraction"
 plot for [i = 1 : n] table skip 1 using (column(column_of(i))):1 with lines ls style[i], \
      for [i = 1 : n] table skip 1 every every_marker::offset_marker(i) using (column(column_of(i))):1 \
        with points ls style[i]

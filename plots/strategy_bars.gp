@@ -34,6 +34,7 @@ do for [i = 1 : n] {
   }
 }
 half = 0.32
+readout = "y=# name=strategy"
 plot table skip 1 using (1):(column(0) + 1):(1):2:(column(0) + 1 - half):(column(0) + 1 + half):(colour[int(column(0)) + 1]) \
        with boxxyerror fc rgb variable fs solid 0.75 noborder, \
      table skip 1 using 3:(column(0) + 1):(column(5) - column(3)):(0) with vectors heads size screen 0.008,90 lc rgb "black" lw 0.8, \
