@@ -18,7 +18,7 @@ struct mb_results_file {
   char **runs;            /* [n_cells] */
   char **errors;          /* [n_cells]; NULL: no cell failed */
   char **keys;            /* [n_keys] */
-  char ***columns;        /* [n_keys][n_cells] */
+  char ***columns;        /* [n_keys][n_cells], none NULL */
   const char **values;    /* [n_cells,n_keys] */
   mb_results_cell *cell;  /* [n_cells] */
 };
@@ -29,6 +29,21 @@ static mb_status no_memory(const mb_results_file *file) {
 }
 
 /* --- the table /cells --- */
+
+/* A column of texts that may be shown to people. */
+static mb_status read_column(const mb_results_table *table, const char *name, char ***column) {
+  char **texts = NULL;
+
+  MB_TRY(mb_results_table_texts(table, name, &texts));
+  for (size_t i = 0; i < table->n_rows; i++) {
+    if (!mb_results_is_printable(texts[i])) {
+      mb_results_texts_free(table->n_rows, texts);
+      return MB_FAIL(MB_ERR_FORMAT, "%s: /cells: row %zu has control characters", table->path, i);
+    }
+  }
+  *column = texts;
+  return MB_OK;
+}
 
 /* All columns but run and error are keys. */
 static mb_status read_keys(mb_results_file *file, const mb_results_table *table) {
@@ -44,34 +59,28 @@ static mb_status read_keys(mb_results_file *file, const mb_results_table *table)
       free(name);
       continue;
     }
-    file->keys[file->cells.n_keys++] = name;
-    MB_TRY(mb_results_table_texts(table, name, &file->columns[file->cells.n_keys - 1]));
+    char **column = NULL;
+    mb_status status = read_column(table, name, &column);
+    if (status != MB_OK) {
+      free(name);
+      return status;
+    }
+    file->keys[file->cells.n_keys] = name;
+    file->columns[file->cells.n_keys++] = column;
   }
   return MB_OK;
 }
 
 static mb_status read_table(mb_results_file *file, const mb_results_table *table) {
   file->cells.n_cells = table->n_rows;
-  MB_TRY(mb_results_table_texts(table, "run", &file->runs));
-  MB_TRY(mb_results_table_texts(table, "error", &file->errors));
-  return read_keys(file, table);
-}
-
-/* What the table says may be shown to people. */
-static mb_status check_texts(const mb_results_file *file) {
-  for (size_t i = 0; i < file->cells.n_cells; i++) {
+  MB_TRY(read_column(table, "run", &file->runs));
+  MB_TRY(read_column(table, "error", &file->errors));
+  for (size_t i = 0; i < table->n_rows; i++) {
     if (!mb_results_is_name(file->runs[i])) {
       return MB_FAIL(MB_ERR_FORMAT, "%s: /cells: row %zu: the run's name is none", file->path, i);
     }
-    bool fine = mb_results_is_printable(file->errors[i]);
-    for (size_t j = 0; j < file->cells.n_keys; j++) {
-      fine = fine && mb_results_is_printable(file->columns[j][i]);
-    }
-    if (!fine) {
-      return MB_FAIL(MB_ERR_FORMAT, "%s: /cells: row %zu has control characters", file->path, i);
-    }
   }
-  return MB_OK;
+  return read_keys(file, table);
 }
 
 static int compare_cells(const void *a, const void *b) {
@@ -170,7 +179,6 @@ static mb_status read_cells(mb_results_file *file) {
   mb_status status = read_table(file, &table);
   mb_results_table_close(&table);
   MB_TRY(status);
-  MB_TRY(check_texts(file));
   MB_TRY(make_cells(file));
   return check_runs(file);
 }
