@@ -14,6 +14,8 @@
 #include "workloads/generator.h"
 #include "workloads/trace.h"
 
+#define NO_SEED UINT64_MAX
+
 typedef struct generate_arguments {
   const mb_generator_type *type; /* NULL: not given */
   const char *config;            /* NULL: not given */
@@ -21,7 +23,7 @@ typedef struct generate_arguments {
   size_t n_settings;
   const char *model; /* short for model=...; NULL: not given */
   const char *output;
-  uint64_t seed;
+  uint64_t seed; /* --seed; NO_SEED: the config's, else 1 */
 } generate_arguments;
 
 static error_t parse_generate(int key, char *value, struct argp_state *state) {
@@ -167,12 +169,13 @@ static mb_status write_trace(mb_generator *generator, const char *path) {
   return mb_trace_writer_finish(writer);
 }
 
-static mb_status read_config(const char *path, const mb_generator_type **type, void **params) {
+static mb_status read_config(const char *path, const mb_generator_type **type, void **params,
+                             int64_t *seed) {
   mb_yaml *root = NULL;
 
   MB_TRY(mb_yaml_read(path, &root));
   const mb_yaml *node = mb_yaml_find(root, "trace.generate");
-  mb_status status = node != NULL ? mb_config_read_generator(node, type, params)
+  mb_status status = node != NULL ? mb_config_read_generator(node, type, params, seed)
                                   : MB_FAIL(MB_ERR_PARAM, "%s: it has no trace.generate", path);
   mb_yaml_destroy(root);
   return status;
@@ -192,8 +195,9 @@ static mb_status init_params(const mb_generator_type *type, void **params) {
 static mb_status create_as_told(const generate_arguments *given, mb_generator **generator) {
   const mb_generator_type *type = given->type != NULL ? given->type : mb_generator_find("domains");
   void *params = NULL;
+  int64_t seed = 1;
 
-  MB_TRY(given->config != NULL ? read_config(given->config, &type, &params)
+  MB_TRY(given->config != NULL ? read_config(given->config, &type, &params, &seed)
                                : init_params(type, &params));
   mb_status status = MB_OK;
   if (given->model != NULL) {
@@ -203,7 +207,8 @@ static mb_status create_as_told(const generate_arguments *given, mb_generator **
     status = apply_setting(type, given->settings[i], params);
   }
   if (status == MB_OK) {
-    status = mb_generator_create(type, params, given->seed, generator);
+    status = mb_generator_create(type, params,
+                                 given->seed != NO_SEED ? given->seed : (uint64_t)seed, generator);
   }
   free(params);
   return status;
@@ -234,7 +239,9 @@ static int run(int argc, char **argv) {
       {"set", 's', "KEY=VALUE", 0,
        "a parameter of the generator (`moebal list generators`); may be repeated", 0},
       {"model", 'm', "NAME", 0, "short for --set model=NAME (`moebal list models`)", 0},
-      {"seed", 'S', "N", 0, "same seed and parameters, same loads (default 1)", 0},
+      {"seed", 'S', "N", 0,
+       "same seed and parameters, same loads (default 1, or seed of trace.generate in --config)",
+       0},
       {"generator", 'g', "NAME", 0, "the generator (default domains)", 0},
       {"config", 'c', "FILE", 0,
        "the generator and its parameters from trace.generate of a config, such as `moebal trace "
@@ -249,7 +256,7 @@ static int run(int argc, char **argv) {
              "parameters.\vFor example: moebal trace generate --model kimi-k2 --set steps=500 "
              "--set drift=ramp -o kimi.h5",
   };
-  generate_arguments given = {.seed = 1};
+  generate_arguments given = {.seed = NO_SEED};
 
   given.settings = calloc((size_t)argc, sizeof *given.settings);
   if (given.settings == NULL) {

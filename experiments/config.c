@@ -4,12 +4,16 @@
 
 #include <assert.h>
 #include <limits.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "experiments/config_schema.h"
+#include "experiments/config_set.h"
 #include "experiments/config_strategies.h"
 #include "experiments/recorded_maps.h"
+#include "workloads/model.h"
+#include "workloads/requests.h"
 
 enum { KEY_SIZE = 256 };
 
@@ -19,9 +23,9 @@ static mb_status no_memory(const mb_config *config) {
 
 /* --- single values --- */
 
-char *mb_config_resolve_path(const mb_config *config, const mb_yaml *node) {
-  const char *slash = strrchr(config->path, '/');
-  size_t folder = slash != NULL ? (size_t)(slash - config->path) + 1 : 0;
+char *mb_config_resolve_path(const char *config_path, const mb_yaml *node) {
+  const char *slash = strrchr(config_path, '/');
+  size_t folder = slash != NULL ? (size_t)(slash - config_path) + 1 : 0;
 
   if (node->line == 0 || node->text[0] == '/') {
     folder = 0;
@@ -29,7 +33,7 @@ char *mb_config_resolve_path(const mb_config *config, const mb_yaml *node) {
   size_t length = strlen(node->text);
   char *path = malloc(folder + length + 1);
   if (path != NULL) {
-    memcpy(path, config->path, folder);
+    memcpy(path, config_path, folder);
     memcpy(path + folder, node->text, length + 1);
   }
   return path;
@@ -41,7 +45,7 @@ static mb_status set_path(mb_config *config, const mb_param *param, const mb_yam
   if (node->text[0] == '\0') {
     return mb_yaml_fail(node, MB_ERR_PARAM, "%s is empty: give a path", param->key);
   }
-  *value = mb_config_resolve_path(config, node);
+  *value = mb_config_resolve_path(config->path, node);
   return *value != NULL ? MB_OK : no_memory(config);
 }
 
@@ -169,8 +173,27 @@ static mb_status fail_generator(const mb_yaml *node, const mb_yaml *name) {
   return mb_config_fail_name(name, "trace.generate", "generator", name->text, names);
 }
 
+/* trace.generate.seed is to a generator what `seed` is to all. */
+static mb_status read_seed(const mb_yaml *node, int64_t *seed) {
+  const mb_yaml *child = mb_yaml_get(node, "seed");
+  const mb_param *param = mb_param_find(mb_config_values(), "seed");
+  mb_config scratch;
+
+  if (child == NULL) {
+    return MB_OK;
+  }
+  MB_TRY(mb_config_check_scalar(child, param, "trace.generate.seed"));
+  mb_status status = mb_params_set(mb_config_values(), param->key, child->text, &scratch);
+  if (status != MB_OK) {
+    return mb_yaml_fail(child, status, "trace.generate.%s", mb_error_message());
+  }
+  *seed = scratch.seed;
+  return MB_OK;
+}
+
 mb_status mb_config_read_generator(const mb_yaml *node, const mb_generator_type **type,
-                                   void **params) {
+                                   void **params, int64_t *seed) {
+  static const char *const others[] = {"use", "seed", NULL};
   const mb_yaml *name = node->kind == MB_YAML_MAPPING ? mb_yaml_get(node, "use") : node;
   const mb_generator_type *found = find_generator(name);
 
@@ -184,10 +207,13 @@ mb_status mb_config_read_generator(const mb_yaml *node, const mb_generator_type 
   mb_params_init(found->params, made);
   mb_status status = MB_OK;
   if (node->kind == MB_YAML_MAPPING) {
-    status = mb_config_set_params(node, "trace.generate", true, found->params, made);
+    status = mb_config_set_params(node, "trace.generate", others, found->params, made);
   }
   if (status == MB_OK) {
     status = mb_config_check_params_given(node, "trace.generate", found->params, node, NULL);
+  }
+  if (status == MB_OK) {
+    status = read_seed(node, seed);
   }
   if (status != MB_OK) {
     free(made);
@@ -196,6 +222,13 @@ mb_status mb_config_read_generator(const mb_yaml *node, const mb_generator_type 
   *type = found;
   *params = made;
   return MB_OK;
+}
+
+/* Only one generator has requests that come and go. */
+static int64_t find_lifetime(const mb_config *config) {
+  return config->generator == &mb_generator_requests
+             ? (int64_t)ceil(mb_requests_lifetime(config->generator_params))
+             : 0;
 }
 
 static mb_status read_trace(mb_config *config) {
@@ -210,36 +243,18 @@ static mb_status read_trace(mb_config *config) {
     return mb_yaml_fail(mb_yaml_find_nearest(config->root, "trace.file"), MB_ERR_PARAM,
                         "trace is missing: give trace.file, a recorded trace, or trace.generate");
   }
-  return generate != NULL
-             ? mb_config_read_generator(generate, &config->generator, &config->generator_params)
-             : MB_OK;
+  config->loads_seed = config->seed;
+  if (generate != NULL) {
+    MB_TRY(mb_config_read_generator(generate, &config->generator, &config->generator_params,
+                                    &config->loads_seed));
+  }
+  if (config->request_lifetime == MB_CONFIG_LIFETIME_AUTO) {
+    config->request_lifetime = find_lifetime(config);
+  }
+  return MB_OK;
 }
 
 /* --- the whole --- */
-
-static mb_status apply_setting(mb_config *config, const char *setting) {
-  const char *equals = strchr(setting, '=');
-  mb_yaml *value = NULL;
-
-  if (equals == NULL) {
-    return MB_FAIL(MB_ERR_PARAM, "--set: '%.128s' has no '='; it is --set KEY=VALUE", setting);
-  }
-  char *key = strndup(setting, (size_t)(equals - setting));
-  if (key == NULL) {
-    return no_memory(config);
-  }
-  mb_status status = mb_yaml_parse("--set", equals + 1, &value);
-  if (status != MB_OK) {
-    status = MB_FAIL(status, "%s (in '%.128s')", mb_error_message(), setting);
-  } else {
-    status = mb_yaml_set(config->root, key, value);
-    if (status != MB_OK) {
-      mb_yaml_destroy(value);
-    }
-  }
-  free(key);
-  return status;
-}
 
 void mb_config_params_init(const mb_param *table, void *values) {
   for (const mb_param *param = table; param->key != NULL; param++) {
@@ -262,15 +277,43 @@ static mb_status set_default_output(mb_config *config) {
   return MB_OK;
 }
 
-static mb_status read_all(mb_config *config, size_t n_settings, const char *const *settings) {
-  MB_TRY(mb_yaml_read(config->path, &config->root));
-  if (config->root->kind != MB_YAML_MAPPING) {
-    return mb_yaml_fail(config->root, MB_ERR_PARAM, "a config is a mapping of keys, not %s",
-                        mb_yaml_kind_name(config->root));
+mb_status mb_config_read_tree(const char *path, size_t n_settings, const char *const *settings,
+                              mb_yaml **root) {
+  mb_yaml *made = NULL;
+  mb_status status = mb_yaml_read(path, &made);
+
+  if (status == MB_OK && made->kind != MB_YAML_MAPPING) {
+    status = mb_yaml_fail(made, MB_ERR_PARAM, "a config is a mapping of keys, not %s",
+                          mb_yaml_kind_name(made));
   }
-  for (size_t i = 0; i < n_settings; i++) {
-    MB_TRY(apply_setting(config, settings[i]));
+  for (size_t i = 0; i < n_settings && status == MB_OK; i++) {
+    status = mb_config_apply_setting(made, settings[i]);
   }
+  if (status != MB_OK) {
+    mb_yaml_destroy(made);
+    return status;
+  }
+  *root = made;
+  return MB_OK;
+}
+
+static mb_status set_values(mb_config *config, size_t n_values, const char *const *key,
+                            const mb_yaml *const *value) {
+  for (size_t i = 0; i < n_values; i++) {
+    mb_yaml *copy = mb_yaml_copy(value[i], config->path);
+    if (copy == NULL) {
+      return no_memory(config);
+    }
+    mb_status status = mb_config_set(config->root, key[i], copy);
+    if (status != MB_OK) {
+      mb_yaml_destroy(copy);
+      return status;
+    }
+  }
+  return MB_OK;
+}
+
+static mb_status read_all(mb_config *config) {
   mb_config_params_init(mb_config_values(), config);
   MB_TRY(read_section(config, config->root, ""));
   MB_TRY(check_given(config));
@@ -280,21 +323,40 @@ static mb_status read_all(mb_config *config, size_t n_settings, const char *cons
   return set_default_output(config);
 }
 
-mb_status mb_config_read(const char *path, size_t n_settings, const char *const *settings,
-                         mb_config **config) {
+mb_status mb_config_make(const char *path, const mb_yaml *root, size_t n_values,
+                         const char *const *key, const mb_yaml *const *value, mb_config **config) {
   mb_config *made = calloc(1, sizeof *made);
 
-  if (made == NULL || (made->path = strdup(path)) == NULL) {
-    free(made);
+  if (made == NULL || (made->path = strdup(path)) == NULL ||
+      (made->root = mb_yaml_copy(root, made->path)) == NULL) {
+    mb_config_destroy(made);
     return MB_FAIL(MB_ERR_MEMORY, "%s: out of memory", path);
   }
-  mb_status status = read_all(made, n_settings, settings);
+  mb_status status = set_values(made, n_values, key, value);
+  if (status == MB_OK) {
+    status = read_all(made);
+  }
   if (status != MB_OK) {
     mb_config_destroy(made);
     return status;
   }
   *config = made;
   return MB_OK;
+}
+
+mb_status mb_config_read(const char *path, size_t n_settings, const char *const *settings,
+                         mb_config **config) {
+  mb_yaml *root = NULL;
+
+  MB_TRY(mb_config_read_tree(path, n_settings, settings, &root));
+  const mb_yaml *sweep = mb_yaml_get(root, "sweep");
+  mb_status status = sweep == NULL
+                         ? mb_config_make(path, root, 0, NULL, NULL, config)
+                         : mb_yaml_fail(sweep, MB_ERR_PARAM,
+                                        "a sweep is many runs, and this takes one: leave it out "
+                                        "(--set sweep=null); `moebal run` runs sweeps");
+  mb_yaml_destroy(root);
+  return status;
 }
 
 void mb_config_destroy(mb_config *config) {
@@ -313,12 +375,29 @@ void mb_config_destroy(mb_config *config) {
   free(config);
 }
 
+static mb_status fail_misfit(const mb_config *config, const char *key, mb_status status) {
+  return mb_yaml_fail(mb_yaml_find_nearest(config->root, key), status, "%s: %s", key,
+                      mb_error_message());
+}
+
 mb_status mb_config_open_source(const mb_config *config, mb_source **source) {
+  mb_source *recorded = NULL;
+
+  MB_TRY(mb_config_open_recorded(config, &recorded));
+  if (config->merge == 1) {
+    *source = recorded;
+    return MB_OK;
+  }
+  mb_status status = mb_source_open_merged(recorded, (size_t)config->merge, source);
+  return status == MB_OK ? MB_OK : fail_misfit(config, "trace.merge", status);
+}
+
+mb_status mb_config_open_recorded(const mb_config *config, mb_source **source) {
   if (config->trace_file != NULL) {
     return mb_source_open_trace(config->trace_file, source);
   }
   mb_status status = mb_source_open_generator(config->generator, config->generator_params,
-                                              (uint64_t)config->seed, source);
+                                              (uint64_t)config->loads_seed, source);
   if (status == MB_OK) {
     return MB_OK;
   }
@@ -328,17 +407,21 @@ mb_status mb_config_open_source(const mb_config *config, mb_source **source) {
 
 /* --- against the trace --- */
 
+int64_t mb_config_expert_bytes(const mb_config *config, const mb_trace_info *info) {
+  const mb_model *model = mb_model_find_title(info->model);
+
+  if (config->expert_bytes != MB_CONFIG_BYTES_AUTO) {
+    return config->expert_bytes;
+  }
+  return model != NULL ? llround(mb_model_expert_bytes(model, 16.0)) : 0;
+}
+
 /* The key to change where mb_shape_check() refuses: its checks, in its order. */
 static const char *misfit_of_shape(const mb_shape *shape) {
   if (shape->n_slots < shape->n_experts || shape->n_slots % shape->n_gpus != 0) {
     return "cluster.slots";
   }
   return shape->n_gpus % shape->n_nodes != 0 ? "cluster.gpus" : "cluster.groups";
-}
-
-static mb_status fail_misfit(const mb_config *config, const char *key, mb_status status) {
-  return mb_yaml_fail(mb_yaml_find_nearest(config->root, key), status, "%s: %s", key,
-                      mb_error_message());
 }
 
 /* Placements from files are for this cluster and these loads, or wrong. */
@@ -360,7 +443,9 @@ static mb_status load_recorded(const mb_config *config, const mb_shape *shape,
 mb_status mb_config_fit(const mb_config *config, const mb_trace_info *info,
                         mb_replay_config *replay) {
   bool auto_from = config->summary_from == MB_CONFIG_FROM_AUTO;
-  int64_t from = auto_from ? config->interval + config->delay : config->summary_from;
+  int64_t own_from = config->interval + config->delay;
+  int64_t swept_from = config->summary_from_auto;
+  int64_t from = !auto_from ? config->summary_from : swept_from > 0 ? swept_from : own_from;
   int64_t groups = config->groups == MB_CONFIG_GROUPS_OF_TRACE ? info->n_groups : config->groups;
   mb_replay_config made = {.shape = {.n_layers = info->n_layers,
                                      .n_experts = info->n_experts,
@@ -389,8 +474,9 @@ mb_status mb_config_fit(const mb_config *config, const mb_trace_info *info,
       return fail_misfit(config, "strategies", status);
     }
     if (auto_from) {
-      (void)MB_FAIL(status, "%s; summary.from says where, by default interval + delay",
-                    mb_error_message());
+      (void)MB_FAIL(status, "%s; summary.from says where, by default %s", mb_error_message(),
+                    swept_from > 0 ? "the largest interval + delay of all cells of the sweep"
+                                   : "interval + delay");
     }
     return fail_misfit(config, auto_from ? "schedule.interval" : "summary.from", status);
   }
@@ -427,11 +513,14 @@ static void write_trace(FILE *stream, const mb_config *config) {
     mb_yaml_write_text(stream, absolute != NULL ? absolute : config->trace_file);
     (void)fputc('\n', stream);
     free(absolute);
-    return;
+  } else {
+    (void)fprintf(stream, "  generate: {use: %s, seed: %lld", config->generator->name,
+                  (long long)config->loads_seed);
+    mb_config_write_params(stream, ", ", config->generator->params, config->generator_params);
+    (void)fputs("}\n", stream);
   }
-  (void)fprintf(stream, "  generate: {use: %s", config->generator->name);
-  mb_config_write_params(stream, ", ", config->generator->params, config->generator_params);
-  (void)fputs("}\n", stream);
+  (void)fprintf(stream, "  merge: %lld\n  request_lifetime: %lld\n", (long long)config->merge,
+                (long long)config->request_lifetime);
 }
 
 static void write_strategies(FILE *stream, const mb_config *config) {
@@ -458,6 +547,7 @@ static void write_strategies(FILE *stream, const mb_config *config) {
 }
 
 mb_status mb_config_format(const mb_config *config, const mb_replay_config *replay, char **text) {
+  char bytes[MB_PARAM_TEXT_SIZE];
   char *made = NULL;
   size_t size = 0;
   FILE *stream = open_memstream(&made, &size);
@@ -469,14 +559,18 @@ mb_status mb_config_format(const mb_config *config, const mb_replay_config *repl
   mb_yaml_write_text(stream, config->name);
   (void)fputc('\n', stream);
   write_trace(stream, config);
-  (void)fprintf(stream, "cluster: {nodes: %zu, gpus: %zu, slots: %zu, groups: %zu}\n",
+  (void)fprintf(stream, "cluster: {nodes: %zu, gpus: %zu, slots: %zu, groups: %zu, ",
                 replay->shape.n_nodes, replay->shape.n_gpus, replay->shape.n_slots,
                 replay->shape.n_groups);
+  mb_param_format(mb_param_find(mb_config_values(), "cluster.expert_bytes"), config, bytes,
+                  sizeof bytes);
+  (void)fprintf(stream, "expert_bytes: %s}\n", bytes);
   (void)fprintf(stream, "schedule: {interval: %zu, window: %zu, delay: %zu}\n", replay->interval,
                 replay->window, replay->delay);
   (void)fprintf(stream, "summary: {from: %zu}\n", replay->summary_from);
   write_strategies(stream, config);
-  (void)fprintf(stream, "seed: %lld\n", (long long)config->seed);
+  (void)fprintf(stream, "seed: %lld\nrelabel: %lld\n", (long long)config->seed,
+                (long long)config->relabel);
   bool failed = ferror(stream) != 0;
   if (fclose(stream) != 0 || failed) {
     free(made);

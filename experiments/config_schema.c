@@ -41,6 +41,15 @@ const mb_param *mb_config_values(void) {
        .initial = "",
        .help = "a recorded trace; either this or trace.generate",
        .offset = offsetof(mb_config, trace_file)},
+      {STEPS("trace", merge, "1", 1,
+             "steps that are summed into one, before anything else; what is left at the end is "
+             "dropped, and steps everywhere else are those after it"),
+       .offset = offsetof(mb_config, merge)},
+      {STEPS("trace", request_lifetime, "auto", 0,
+             "how long a request stays, in the mean, before trace.merge, for statistics; 0: not "
+             "known; auto: what the generator's parameters say, else not known"),
+       .word = "auto", .word_value = MB_CONFIG_LIFETIME_AUTO,
+       .offset = offsetof(mb_config, request_lifetime)},
       COUNT(nodes, "nodes", "1", "servers; has to divide gpus"),
       COUNT(gpus, "GPUs", NULL, "devices over all nodes"),
       COUNT(slots, "slots", NULL,
@@ -57,6 +66,17 @@ const mb_param *mb_config_values(void) {
        .help = "groups of consecutive experts; trace: as the trace says. Where they do not divide "
                "by nodes, the policy is global and ignores nodes",
        .offset = offsetof(mb_config, groups)},
+      {.key = "cluster.expert_bytes",
+       .type = MB_PARAM_INT,
+       .unit = "bytes",
+       .initial = "auto",
+       .min = 1,
+       .max = 1e12,
+       .word = "auto",
+       .word_value = MB_CONFIG_BYTES_AUTO,
+       .help = "weights of one expert in one layer; auto: of the model that the trace names "
+               "(`moebal list models`) at 16 bits a weight, if it is known",
+       .offset = offsetof(mb_config, expert_bytes)},
       {STEPS("schedule", interval, NULL, 1, "from one plan to the next"),
        .offset = offsetof(mb_config, interval)},
       {STEPS("schedule", window, NULL, 1,
@@ -65,7 +85,9 @@ const mb_param *mb_config_values(void) {
       {STEPS("schedule", delay, "0", 0, "until a plan takes effect; less than interval"),
        .offset = offsetof(mb_config, delay)},
       {STEPS("summary", from, "auto", 0,
-             "summaries cover the steps from this one on; auto: interval + delay"),
+             "summaries cover the steps from this one on; auto: interval + delay, in a sweep the "
+             "largest "
+             "of all cells"),
        .word = "auto", .word_value = MB_CONFIG_FROM_AUTO,
        .offset = offsetof(mb_config, summary_from)},
       {.key = "seed",
@@ -76,6 +98,16 @@ const mb_param *mb_config_values(void) {
        .max = 1e15,
        .help = "seeds all that is random: the same seed gives the same loads",
        .offset = offsetof(mb_config, seed)},
+      {.key = "relabel",
+       .type = MB_PARAM_INT,
+       .unit = "1",
+       .initial = "0",
+       .min = 0,
+       .max = 1e9,
+       .help = "the balancers see groups, and experts within them, in an order drawn at random, "
+               "the one of this number, which decides ties; what they answer is turned back. 0: "
+               "the order of the trace",
+       .offset = offsetof(mb_config, relabel)},
       {.key = "backend",
        .type = MB_PARAM_TEXT,
        .unit = "",
@@ -99,7 +131,8 @@ const mb_config_branch *mb_config_branches(void) {
   static const mb_config_branch branches[] = {
       {"trace", "the loads: a file, or a generator", true},
       {"trace.generate",
-       "a generator's name, or {use: NAME, PARAMETER: VALUE, ...} with parameters of its own",
+       "a generator's name, or {use: NAME, PARAMETER: VALUE, ...} with parameters of its own; "
+       "seed is one of each, in place of the config's seed",
        false},
       {"cluster", "what the experts are placed on", true},
       {"schedule", "when plans are made, and from what", true},
@@ -114,6 +147,13 @@ const mb_config_branch *mb_config_branches(void) {
        "STRATEGY: {PARAMETER: VALUE, ...}, for every entry that uses the strategy; what an entry "
        "says itself comes on top. For hindsight, those of l2. PARAMETER: VALUE, for every strategy "
        "that has it, hindsight too; what is said of one strategy comes on top",
+       false},
+      {"sweep",
+       "many runs, one for each combination of values: KEY: [VALUE, ...], keys with dots as for "
+       "--set, A..B for a range of whole numbers; the last key changes fastest. What is under zip, "
+       "a mapping of lists of one length or a list of such mappings, goes together. `--set "
+       "KEY=VALUE` of a swept key takes its list's place, `--set sweep.KEY=1..4` sets the list, "
+       "`--set sweep=null` leaves all out",
        false},
       {0}};
 
@@ -302,7 +342,13 @@ static void print_example(FILE *stream) {
               "    l2: {min_gain: 1e-3}\n"
               "\n"
               "or, without a recorded trace:\n"
-              "  trace: {generate: {use: domains, model: deepseek-v3}}\n",
+              "  trace: {generate: {use: domains, model: deepseek-v3}}\n"
+              "\n"
+              "or 12 runs, with 2 seeds for each of 6 combinations:\n"
+              "  sweep:\n"
+              "    schedule.interval: [50, 100, 200]\n"
+              "    zip: {cluster.gpus: [8, 16], cluster.slots: [72, 80]}\n"
+              "    trace.generate.seed: 1..2\n",
               stream);
 }
 

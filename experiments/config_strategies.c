@@ -16,6 +16,9 @@ static const char HINDSIGHT[] = "hindsight";
 static const char MAPS[] = "maps";
 static const char COMMAND[] = "command";
 
+/* The key of an entry that is no parameter. */
+static const char *const only_use[] = {"use", NULL};
+
 /* The strategy that hindsight plans with. */
 static const char HINDSIGHT_USES[] = "l2";
 
@@ -36,12 +39,19 @@ mb_status mb_config_check_scalar(const mb_yaml *node, const mb_param *param, con
   return MB_OK;
 }
 
-mb_status mb_config_set_params(const mb_yaml *mapping, const char *key, bool has_use,
+static bool is_one_of(const char *key, const char *const *others) {
+  while (others != NULL && *others != NULL && strcmp(*others, key) != 0) {
+    others++;
+  }
+  return others != NULL && *others != NULL;
+}
+
+mb_status mb_config_set_params(const mb_yaml *mapping, const char *key, const char *const *others,
                                const mb_param *table, void *values) {
   for (size_t i = 0; i < mapping->n_children; i++) {
     const mb_yaml *child = mapping->children[i];
     const mb_param *param = mb_param_find(table, child->key);
-    if (has_use && strcmp(child->key, "use") == 0) {
+    if (is_one_of(child->key, others)) {
       continue;
     }
     if (param != NULL) {
@@ -138,10 +148,10 @@ static mb_status make_params(const mb_config *config, const mb_strategy *type, c
   mb_strategy_params_init(type, made);
   mb_status status = set_common_params(parameters, type->params, made);
   if (status == MB_OK && common != NULL) {
-    status = mb_config_set_params(common, key, false, type->params, made);
+    status = mb_config_set_params(common, key, NULL, type->params, made);
   }
   if (status == MB_OK && own != NULL) {
-    status = mb_config_set_params(own, own->key, true, type->params, made);
+    status = mb_config_set_params(own, own->key, only_use, type->params, made);
   }
   if (status == MB_OK) {
     status = mb_config_check_params_given(own != NULL ? own : config->root, type->name,
@@ -215,7 +225,7 @@ static mb_status set_path(const mb_config *config, const mb_yaml *node, const mb
     return mb_yaml_fail(node, MB_ERR_PARAM, "%s is empty: give a path", param->key);
   }
   free(*path);
-  *path = mb_config_resolve_path(config, node);
+  *path = mb_config_resolve_path(config->path, node);
   return *path != NULL ? MB_OK : MB_FAIL(MB_ERR_MEMORY, "%s: out of memory", config->path);
 }
 
@@ -291,15 +301,13 @@ static mb_status add_maps(mb_config *config, const mb_yaml *entry) {
   return append(config, entry->key, MB_REPLAY_RECORDED, NULL, maps);
 }
 
-/* The folder that the config lies in, or the current one where the command line says all. */
-static char *config_folder(const mb_config *config, const mb_yaml *entry) {
-  const char *slash = strrchr(config->path, '/');
+char *mb_config_folder(const char *config_path, const mb_yaml *entry) {
+  const char *slash = strrchr(config_path, '/');
 
   if (slash == NULL || entry->line == 0) {
     return strdup(".");
   }
-  return slash == config->path ? strdup("/")
-                               : strndup(config->path, (size_t)(slash - config->path));
+  return slash == config_path ? strdup("/") : strndup(config_path, (size_t)(slash - config_path));
 }
 
 static mb_status read_command(const mb_config *config, const mb_yaml *entry,
@@ -309,7 +317,7 @@ static mb_status read_command(const mb_config *config, const mb_yaml *entry,
 
   mb_config_params_init(table, params);
   params->startup_seconds = &params->startup;
-  MB_TRY(mb_config_set_params(entry, entry->key, true, table, params));
+  MB_TRY(mb_config_set_params(entry, entry->key, only_use, table, params));
   MB_TRY(mb_config_check_params_given(entry, entry->key, table, entry, NULL));
   if (params->command[0] == '\0') {
     return mb_yaml_fail(entry, MB_ERR_PARAM, "%s: command is empty: give a shell command",
@@ -318,7 +326,7 @@ static mb_status read_command(const mb_config *config, const mb_yaml *entry,
   if (folder != NULL) {
     return set_path(config, folder, mb_param_find(table, "folder"), &params->folder);
   }
-  params->folder = config_folder(config, entry);
+  params->folder = mb_config_folder(config->path, entry);
   return params->folder != NULL ? MB_OK : MB_FAIL(MB_ERR_MEMORY, "%s: out of memory", config->path);
 }
 

@@ -42,6 +42,10 @@ char *mb_progress_format(const char *what, size_t done, size_t total, double sec
 }
 
 void mb_progress_update(mb_progress *progress, size_t done) {
+  mb_progress_update_detail(progress, done, "");
+}
+
+void mb_progress_update_detail(mb_progress *progress, size_t done, const char *detail) {
   char line[160];
   double time = mb_clock_seconds();
 
@@ -52,7 +56,7 @@ void mb_progress_update(mb_progress *progress, size_t done) {
   (void)mb_progress_format(progress->what, done, progress->total, time - progress->started, line,
                            sizeof line);
   /* Back to the line's start, the text, and what is left of the older one wiped away. */
-  (void)fprintf(stderr, "\r%s\033[K", line);
+  (void)fprintf(stderr, "\r%s%s\033[K", line, detail);
   (void)fflush(stderr);
 }
 

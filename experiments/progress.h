@@ -20,6 +20,9 @@ void mb_progress_start(mb_progress *progress, const char *what, size_t total, bo
 /** Says that `done` of the total is done; redraws at most five times a second. */
 void mb_progress_update(mb_progress *progress, size_t done);
 
+/** Likewise, with a text that stands behind the rest, such as "; 3 of 9 layers". */
+void mb_progress_update_detail(mb_progress *progress, size_t done, const char *detail);
+
 /** Wipes the line away; what is printed next starts a line of its own. */
 void mb_progress_end(mb_progress *progress);
 

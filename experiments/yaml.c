@@ -459,24 +459,19 @@ const mb_yaml *mb_yaml_find_nearest(const mb_yaml *root, const char *path) {
 
 /* An empty mapping of that key in `parent`, at the place where `like` stands; NULL: no memory. */
 static mb_yaml *add_mapping(mb_yaml *parent, const char *key, size_t length, const mb_yaml *like) {
-  mb_yaml *mapping = calloc(1, sizeof *mapping);
+  mb_yaml *mapping = mb_yaml_make(MB_YAML_MAPPING, NULL, like);
   char *copy = strndup(key, length);
 
   if (mapping == NULL || copy == NULL || !append_child(parent, mapping)) {
-    free(mapping);
+    mb_yaml_destroy(mapping);
     free(copy);
     return NULL;
   }
-  mapping->kind = MB_YAML_MAPPING;
   mapping->key = copy;
-  mapping->file = like->file;
-  mapping->line = like->line;
-  mapping->column = like->column;
   return mapping;
 }
 
-/* Puts the value under the last key of a path, in place of what is there. */
-static mb_status put_child(mb_yaml *parent, const char *key, mb_yaml *value) {
+mb_status mb_yaml_put(mb_yaml *parent, const char *key, mb_yaml *value) {
   char *copy = strdup(key);
 
   if (copy == NULL) {
@@ -486,6 +481,7 @@ static mb_status put_child(mb_yaml *parent, const char *key, mb_yaml *value) {
     if (strcmp(parent->children[i]->key, key) == 0) {
       mb_yaml_destroy(parent->children[i]);
       parent->children[i] = value;
+      free(value->key);
       value->key = copy;
       return MB_OK;
     }
@@ -494,8 +490,72 @@ static mb_status put_child(mb_yaml *parent, const char *key, mb_yaml *value) {
     free(copy);
     return MB_FAIL(MB_ERR_MEMORY, "%s: out of memory", value->file);
   }
+  free(value->key);
   value->key = copy;
   return MB_OK;
+}
+
+mb_yaml *mb_yaml_take(mb_yaml *mapping, const char *key) {
+  mb_yaml *child = get_child(mapping, key, strlen(key));
+
+  if (child == NULL) {
+    return NULL;
+  }
+  size_t i = 0;
+  while (mapping->children[i] != child) {
+    i++;
+  }
+  mapping->n_children--;
+  memmove(&mapping->children[i], &mapping->children[i + 1],
+          (mapping->n_children - i) * sizeof(mb_yaml *));
+  return child;
+}
+
+/* Fills `made`, which is zeroed, with the children of `node`; false: no memory. */
+static bool copy_children(const mb_yaml *node, const char *path, mb_yaml *made) {
+  for (size_t i = 0; i < node->n_children; i++) {
+    const char *key = node->children[i]->key;
+    mb_yaml *child = mb_yaml_copy(node->children[i], path);
+    if (child == NULL || (key != NULL && (child->key = strdup(key)) == NULL) ||
+        !append_child(made, child)) {
+      mb_yaml_destroy(child);
+      return false;
+    }
+  }
+  return true;
+}
+
+mb_yaml *mb_yaml_copy(const mb_yaml *node, const char *path) {
+  mb_yaml *made = calloc(1, sizeof *made);
+
+  if (made == NULL) {
+    return NULL;
+  }
+  made->kind = node->kind;
+  made->quoted = node->quoted;
+  made->file = node->line > 0 ? path : node->file;
+  made->line = node->line;
+  made->column = node->column;
+  if ((node->text != NULL && (made->text = strdup(node->text)) == NULL) ||
+      !copy_children(node, path, made)) {
+    mb_yaml_destroy(made);
+    return NULL;
+  }
+  return made;
+}
+
+mb_yaml *mb_yaml_make(mb_yaml_kind kind, const char *text, const mb_yaml *like) {
+  mb_yaml *made = calloc(1, sizeof *made);
+
+  if (made == NULL || (text != NULL && (made->text = strdup(text)) == NULL)) {
+    free(made);
+    return NULL;
+  }
+  made->kind = kind;
+  made->file = like->file;
+  made->line = like->line;
+  made->column = like->column;
+  return made;
 }
 
 mb_status mb_yaml_set(mb_yaml *root, const char *path, mb_yaml *value) {
@@ -514,7 +574,7 @@ mb_status mb_yaml_set(mb_yaml *root, const char *path, mb_yaml *value) {
                           key == path ? "the config" : path, mb_yaml_kind_name(parent));
     }
     if (key[length] == '\0') {
-      return put_child(parent, key, value);
+      return mb_yaml_put(parent, key, value);
     }
     mb_yaml *child = get_child(parent, key, length);
     if (child == NULL && (child = add_mapping(parent, key, length, value)) == NULL) {
@@ -539,6 +599,24 @@ static bool is_plain_text(const char *text) {
   return *text != '\0' && strchr(first, *text) != NULL && text[strspn(text, more)] == '\0';
 }
 
+/* Unicode's line breaks, which YAML would fold into spaces, and the byte order mark. Returns the
+   bytes of the one at `text`, 0 where there is none. */
+static size_t write_break(FILE *stream, const char *text) {
+  static const char *const breaks[][2] = {{"\xc2\x85", "\\N"},
+                                          {"\xe2\x80\xa8", "\\L"},
+                                          {"\xe2\x80\xa9", "\\P"},
+                                          {"\xef\xbb\xbf", "\\uFEFF"}};
+
+  for (size_t i = 0; i < sizeof breaks / sizeof *breaks; i++) {
+    size_t length = strlen(breaks[i][0]);
+    if (strncmp(text, breaks[i][0], length) == 0) {
+      (void)fputs(breaks[i][1], stream);
+      return length;
+    }
+  }
+  return 0;
+}
+
 void mb_yaml_write_text(FILE *stream, const char *text) {
   if (is_plain_text(text)) {
     (void)fputs(text, stream);
@@ -546,7 +624,10 @@ void mb_yaml_write_text(FILE *stream, const char *text) {
   }
   (void)fputc('"', stream);
   for (const char *c = text; *c != '\0'; c++) {
-    if (*c == '"' || *c == '\\') {
+    size_t escaped = write_break(stream, c);
+    if (escaped > 0) {
+      c += escaped - 1;
+    } else if (*c == '"' || *c == '\\') {
       (void)fprintf(stream, "\\%c", *c);
     } else if ((unsigned char)*c < 0x20 || *c == 0x7f) {
       (void)fprintf(stream, "\\x%02x", (unsigned)*c);
@@ -555,4 +636,43 @@ void mb_yaml_write_text(FILE *stream, const char *text) {
     }
   }
   (void)fputc('"', stream);
+}
+
+/* Whether a scalar without quotes is one in flow style, too. */
+static bool is_plain_in_flow(const char *text) {
+  static const char letters[] =
+      "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./+-";
+  static const char inner[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/+_";
+
+  return text[strspn(text, letters)] == '\0' && strpbrk(text, inner) != NULL &&
+         strncmp(text, "--", 2) != 0;
+}
+
+static void write_scalar(FILE *stream, const mb_yaml *node) {
+  if (mb_yaml_is_empty(node)) {
+    (void)fputs("null", stream);
+  } else if (!node->quoted && is_plain_in_flow(node->text)) {
+    (void)fputs(node->text, stream);
+  } else {
+    mb_yaml_write_text(stream, node->text);
+  }
+}
+
+void mb_yaml_write(FILE *stream, const mb_yaml *node) {
+  bool mapping = node->kind == MB_YAML_MAPPING;
+
+  if (node->kind == MB_YAML_SCALAR) {
+    write_scalar(stream, node);
+    return;
+  }
+  (void)fputc(mapping ? '{' : '[', stream);
+  for (size_t i = 0; i < node->n_children; i++) {
+    (void)fputs(i > 0 ? ", " : "", stream);
+    if (mapping) {
+      mb_yaml_write_text(stream, node->children[i]->key);
+      (void)fputs(": ", stream);
+    }
+    mb_yaml_write(stream, node->children[i]);
+  }
+  (void)fputc(mapping ? '}' : ']', stream);
 }

@@ -60,9 +60,29 @@ const mb_yaml *mb_yaml_find_nearest(const mb_yaml *root, const char *path);
  */
 MB_NODISCARD mb_status mb_yaml_set(mb_yaml *root, const char *path, mb_yaml *value);
 
+/** Gives a mapping's own key that value: the key is taken as it is, dots and all. As mb_yaml_set().
+ */
+MB_NODISCARD mb_status mb_yaml_put(mb_yaml *mapping, const char *key, mb_yaml *value);
+
+/** Takes a mapping's value out of it, for the caller to destroy; NULL where there is none. */
+mb_yaml *mb_yaml_take(mb_yaml *mapping, const char *key);
+
+/**
+ * A copy of a value and all below it, without its key. What stands in a file stands in `path` then
+ * (borrowed as in mb_yaml_read()), in the same line. NULL: no memory.
+ */
+mb_yaml *mb_yaml_copy(const mb_yaml *node, const char *path);
+
+/** A value of that kind without children, at the place of `like`; NULL: no memory.
+ * @param text of a scalar, which has no quotes; NULL of others. */
+mb_yaml *mb_yaml_make(mb_yaml_kind kind, const char *text, const mb_yaml *like);
+
 /** Writes a scalar so that mb_yaml_read() gives the same text back: in quotes where it needs them.
  */
 void mb_yaml_write_text(FILE *stream, const char *text);
+
+/** Writes a value in flow style, on one line, so that mb_yaml_read() gives the same one back. */
+void mb_yaml_write(FILE *stream, const mb_yaml *node);
 
 /** Whether a value is none: nothing, ~ or null, without quotes. */
 bool mb_yaml_is_empty(const mb_yaml *node);

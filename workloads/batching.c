@@ -145,6 +145,12 @@ static double find_life(const mb_batching_params *params) {
   return (params->prefills ? reading : 0.0) + (params->decodes ? params->output_mean : 0.0);
 }
 
+double mb_batching_lifetime(const mb_batching_params *params) {
+  double waves = params->prefills ? params->concurrency * params->prompt_mean / params->chunk : 0.0;
+
+  return fmax(find_life(params), waves);
+}
+
 /* Requests per step that keep `utilisation` of what the bottleneck can take. */
 static double find_arrivals(const mb_batching_params *params) {
   double by_slots = params->concurrency / find_life(params);

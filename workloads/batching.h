@@ -46,6 +46,10 @@ MB_NODISCARD mb_status mb_batching_create(const mb_batching_params *params, gsl_
                                           mb_batching **batching);
 void mb_batching_destroy(mb_batching *batching); /* NULL is fine */
 
+/** Steps that a request has a slot, in the mean: its prompt may have to wait for those before it,
+ * and where the chunk is what holds all up, for all (Little's law). */
+double mb_batching_lifetime(const mb_batching_params *params);
+
 /**
  * The items of the next step, at most `concurrency`, in the order of the slots; at least one: there
  * is no step without tokens, the time until a request comes is left out.

@@ -2,6 +2,7 @@
 #include "workloads/model.h"
 
 #include <string.h>
+#include <strings.h>
 
 #define MB_MODEL(name, ...) name,
 const char *const mb_model_names[] = {
@@ -21,6 +22,18 @@ const mb_model *mb_models(void) {
 const mb_model *mb_model_find(const char *name) {
   for (const mb_model *model = mb_models(); model->name != NULL; model++) {
     if (strcmp(model->name, name) == 0) {
+      return model;
+    }
+  }
+  return NULL;
+}
+
+const mb_model *mb_model_find_title(const char *title) {
+  const char *slash = strrchr(title, '/');
+  const char *text = slash != NULL ? slash + 1 : title;
+
+  for (const mb_model *model = mb_models(); model->name != NULL; model++) {
+    if (strcasecmp(model->name, text) == 0 || strcasecmp(model->title, text) == 0) {
       return model;
     }
   }

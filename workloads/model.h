@@ -26,6 +26,10 @@ typedef struct mb_model {
 /** The model of that name, or NULL. */
 const mb_model *mb_model_find(const char *name);
 
+/** The model that a trace's `model` means: its name, or its makers' name, with or without an
+ * owner in front ("Qwen/Qwen3-30B-A3B"), capitals or not; or NULL. */
+const mb_model *mb_model_find_title(const char *title);
+
 /** All models in the order of models.def, ended by an entry whose name is NULL. Static. */
 const mb_model *mb_models(void);
 

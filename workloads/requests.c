@@ -20,6 +20,7 @@
 #include "workloads/stream.h"
 #include "workloads/token_chain.h"
 #include "workloads/top_k.h"
+#include "workloads/trace_info.h"
 
 /* Steps whose requests are found at a time. */
 enum { BLOCK = 32 };
@@ -479,10 +480,8 @@ static mb_status init_layers(requests *self, uint64_t seed) {
                 : MB_OK;
 }
 
-static mb_status start_batching(requests *self, uint64_t seed) {
-  const mb_requests_params *params = &self->params;
-  mb_phase phase = self->workload.phase;
-  mb_batching_params batching = {
+static mb_batching_params batching_params(const mb_requests_params *params, mb_phase phase) {
+  return (mb_batching_params){
       .concurrency = (uint32_t)params->concurrency,
       .n_ranks = (uint32_t)params->dp_ranks,
       .prefills = phase != MB_PHASE_DECODE,
@@ -494,9 +493,21 @@ static mb_status start_batching(requests *self, uint64_t seed) {
       .output_spread = params->output_spread,
       .utilisation = params->utilisation,
       .n_kinds = (uint32_t)params->kinds,
-      .drift = self->params.drift,
+      .drift = params->drift,
       .drift_period = (uint64_t)params->drift_period,
   };
+}
+
+double mb_requests_lifetime(const mb_requests_params *params) {
+  mb_phase phase = MB_PHASE_DECODE;
+
+  (void)mb_phase_find(params->workload.phase, &phase); /* it is one of the choices */
+  mb_batching_params batching = batching_params(params, phase);
+  return mb_batching_lifetime(&batching);
+}
+
+static mb_status start_batching(requests *self, uint64_t seed) {
+  mb_batching_params batching = batching_params(&self->params, self->workload.phase);
 
   self->arrivals = mb_stream_create(seed, "requests/arrivals", 0);
   if (self->arrivals == NULL) {

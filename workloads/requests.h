@@ -52,6 +52,9 @@ typedef struct mb_requests_params {
   char sampling[MB_PARAM_TEXT_SIZE];
 } mb_requests_params;
 
+/** Steps that a request is in work, in the mean, as the parameters say. */
+double mb_requests_lifetime(const mb_requests_params *params);
+
 /** pi of a kind of requests (those of the second domain follow the first's) in a layer, [E].
  * Borrowed from an initialised state. */
 const double *mb_requests_inclusion(const void *state, size_t kind, size_t layer);

@@ -8,6 +8,7 @@
 #include <xxhash.h>
 
 #include "workloads/digest.h"
+#include "workloads/merge.h"
 #include "workloads/trace_info.h"
 
 /* The digest is defined over little-endian bytes, and we hash the loads as they lie in memory. */
@@ -16,9 +17,10 @@ _Static_assert(__BYTE_ORDER == __LITTLE_ENDIAN,
 
 struct mb_source {
   mb_trace_info info;
-  mb_trace *trace;         /* one of these three */
+  mb_trace *trace;         /* one of these four */
   mb_generator *generator; /* */
   const uint32_t *memory;  /* */
+  mb_merge *merged;        /* */
   char *path;              /* of the trace */
   XXH3_state_t *hash;
   size_t n_done;
@@ -80,10 +82,27 @@ mb_status mb_source_open_memory(const mb_trace_info *info, const uint32_t *load,
   return source_make(info, NULL, NULL, load, source);
 }
 
+mb_status mb_source_open_merged(mb_source *inner, size_t merge, mb_source **source) {
+  mb_merge *merged = NULL;
+  mb_trace_info info;
+
+  assert(inner != NULL && merge >= 1);
+  MB_TRY(mb_merge_create(inner, merge, &merged));
+  mb_merge_describe(merged, &info);
+  mb_status status = source_make(&info, NULL, NULL, NULL, source);
+  if (status != MB_OK) {
+    mb_merge_destroy(merged);
+    return status;
+  }
+  (*source)->merged = merged;
+  return MB_OK;
+}
+
 void mb_source_destroy(mb_source *source) {
   if (source == NULL) {
     return;
   }
+  mb_merge_destroy(source->merged);
   mb_trace_destroy(source->trace);
   mb_generator_destroy(source->generator);
   mb_trace_info_fini(&source->info);
@@ -108,6 +127,9 @@ static mb_status read_steps(mb_source *source, size_t n, uint32_t *load) {
   }
   if (source->generator != NULL) {
     return mb_generator_next(source->generator, n, load);
+  }
+  if (source->merged != NULL) {
+    return mb_merge_read(source->merged, n, load);
   }
   memcpy(load, source->memory + source->n_done * step_size, n * step_size * sizeof *load);
   return MB_OK;

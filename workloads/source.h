@@ -31,6 +31,18 @@ MB_NODISCARD mb_status mb_source_open_generator(const mb_generator_type *type, c
 MB_NODISCARD mb_status mb_source_open_memory(const mb_trace_info *info, const uint32_t *load,
                                              mb_source **source);
 
+/**
+ * Every `merge` steps of a source as one, their loads summed; what is left at its end is read and
+ * dropped. Its info has n_steps / merge steps and no optional objects, nor a digest; what it says
+ * of itself says that it is merged.
+ *
+ * @param inner  at its start. Transferred, also on failure.
+ * @param merge  >= 1.
+ * @return MB_OK; MB_ERR_SHAPE if not one step is left; MB_ERR_MEMORY. mb_source_read() returns
+ *         MB_ERR_RANGE with step, layer and expert where a sum does not fit 32 bits.
+ */
+MB_NODISCARD mb_status mb_source_open_merged(mb_source *inner, size_t merge, mb_source **source);
+
 void mb_source_destroy(mb_source *source); /* NULL is fine */
 
 /** Borrowed: lives as long as the source. */

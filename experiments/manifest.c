@@ -1,0 +1,104 @@
+/* experiments/manifest.c */
+#include "experiments/manifest.h"
+
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "experiments/recorded_maps.h"
+#include "moebal_version.h"
+
+/* Files, each once, in the order in which the cells name them. */
+typedef struct file_list {
+  size_t n, room;
+  const char **path;
+} file_list;
+
+static bool add_file(file_list *files, const char *path) {
+  if (path == NULL) {
+    return true;
+  }
+  for (size_t i = 0; i < files->n; i++) {
+    if (strcmp(files->path[i], path) == 0) {
+      return true;
+    }
+  }
+  if (files->n == files->room) {
+    size_t room = files->room > 0 ? 2 * files->room : 8;
+    const char **grown = realloc(files->path, room * sizeof *grown);
+    if (grown == NULL) {
+      return false;
+    }
+    files->path = grown;
+    files->room = room;
+  }
+  files->path[files->n++] = path;
+  return true;
+}
+
+static bool add_inputs(file_list *files, const mb_config *config) {
+  bool fits = add_file(files, config->trace_file);
+
+  for (size_t i = 0; fits && i < config->n_strategies; i++) {
+    if (config->strategies[i].role == MB_REPLAY_RECORDED) {
+      const mb_recorded_maps *maps = config->strategies[i].params;
+      fits = add_file(files, maps->file) && add_file(files, maps->steps_file);
+    }
+  }
+  return fits;
+}
+
+static void write_file(FILE *stream, const char *path) {
+  struct stat state;
+
+  if (stat(path, &state) == 0) {
+    (void)fprintf(stream, "input: %s: %lld bytes, changed %lld.%09ld\n", path,
+                  (long long)state.st_size, (long long)state.st_mtim.tv_sec, state.st_mtim.tv_nsec);
+  } else {
+    (void)fprintf(stream, "input: %s: not there\n", path);
+  }
+}
+
+mb_status mb_manifest_format(const mb_sweep *sweep, char **text) {
+  file_list files = {0, 0, NULL};
+  char *made = NULL;
+  size_t size = 0;
+  bool fits = true;
+  FILE *stream = open_memstream(&made, &size);
+
+  for (size_t i = 0; stream != NULL && fits && i < sweep->n_cells; i++) {
+    fits = add_inputs(&files, sweep->cell[i].config);
+  }
+  if (stream != NULL) {
+    (void)fprintf(stream, "code: moebal %s (%s)\n", MOEBAL_VERSION, MOEBAL_GIT_VERSION);
+    for (size_t i = 0; i < files.n; i++) {
+      write_file(stream, files.path[i]);
+    }
+    (void)fprintf(stream, "config:\n%s", sweep->text);
+    fits = ferror(stream) == 0 && fits;
+    fits = fclose(stream) == 0 && fits;
+  }
+  free(files.path);
+  if (stream == NULL || !fits) {
+    free(made);
+    return MB_FAIL(MB_ERR_MEMORY, "%s: out of memory", sweep->name);
+  }
+  *text = made;
+  return MB_OK;
+}
+
+mb_status mb_manifest_compare(const char *theirs, const char *ours) {
+  while (*theirs != '\0' || *ours != '\0') {
+    size_t n = strcspn(theirs, "\n");
+    size_t m = strcspn(ours, "\n");
+    if (n != m || strncmp(theirs, ours, n) != 0) {
+      return MB_FAIL(MB_ERR_IO, "its '%.*s' is here '%.*s'", n < 300 ? (int)n : 300, theirs,
+                     m < 300 ? (int)m : 300, ours);
+    }
+    theirs += theirs[n] != '\0' ? n + 1 : n;
+    ours += ours[m] != '\0' ? m + 1 : m;
+  }
+  return MB_OK;
+}

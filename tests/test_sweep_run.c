@@ -1,0 +1,125 @@
+/* tests/test_sweep_run.c - sweeps made by hand, of configs that differ in a setting each: cells side
+ * by side, cells that fail, workers that die. What resuming does is in sweep_kill.py. */
+#include <hdf5.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "experiments/parts.h"
+#include "experiments/results_file.h"
+#include "experiments/sweep_run.h"
+#include "tests/test.h"
+
+enum { N_CELLS_MAX = 8, PATH_SIZE = 512 };
+
+static char folder[] = "/tmp/moebal-sweep-XXXXXX";
+
+static const char base[] =
+    "name: tiny\n"
+    "trace: {generate: {use: domains, steps: 60, layers: 3, experts: 16, top_k: 2, groups: 4}}\n"
+    "cluster: {nodes: 2, gpus: 4, slots: 24}\n"
+    "schedule: {interval: 10, window: 15}\n"
+    "summary: {from: 20}\n"
+    "strategies: [lpt, l2]\n";
+
+static char *in_folder(const char *name) {
+  static char path[PATH_SIZE];
+
+  (void)snprintf(path, sizeof path, "%s/%s", folder, name);
+  return path;
+}
+
+static bool is_there(const char *name) {
+  return access(in_folder(name), F_OK) == 0;
+}
+
+/* A cell for each value of a key. */
+static mb_sweep *make_sweep(const char *key, size_t n, const char *const *values) {
+  mb_sweep *sweep = calloc(1, sizeof *sweep);
+  char path[PATH_SIZE];
+
+  (void)snprintf(path, sizeof path, "%s", in_folder("tiny.yaml"));
+  FILE *file = fopen(path, "w");
+  CU_ASSERT_PTR_NOT_NULL_FATAL(file);
+  (void)fputs(base, file);
+  (void)fclose(file);
+  CU_ASSERT_PTR_NOT_NULL_FATAL(sweep);
+  sweep->swept = true;
+  sweep->name = strdup("tiny");
+  sweep->output = strdup(in_folder("tiny.h5"));
+  sweep->text = malloc(PATH_SIZE);
+  (void)snprintf(sweep->text, PATH_SIZE, "key: %s\n", key);
+  sweep->n_keys = 1;
+  sweep->key = calloc(1, sizeof *sweep->key);
+  sweep->key[0] = strdup(key);
+  sweep->n_cells = n;
+  sweep->cell = calloc(n, sizeof *sweep->cell);
+  for (size_t i = 0; i < n; i++) {
+    char name[64];
+    char setting[128];
+    const char *settings[] = {name, setting};
+    (void)snprintf(name, sizeof name, "name=%zu.%s", i, values[i]);
+    (void)snprintf(setting, sizeof setting, "%s=%s", key, values[i]);
+    CHECK_OK(mb_config_read(path, 2, settings, &sweep->cell[i].config));
+    CU_ASSERT_PTR_NOT_NULL_FATAL(sweep->cell[i].config);
+    sweep->cell[i].value = calloc(1, sizeof *sweep->cell[i].value);
+    sweep->cell[i].value[0] = strdup(values[i]);
+  }
+  return sweep;
+}
+
+static void free_sweep(mb_sweep *sweep) {
+  for (size_t i = 0; i < sweep->n_cells; i++) {
+    mb_config_destroy(sweep->cell[i].config);
+    free(sweep->cell[i].value[0]);
+    free(sweep->cell[i].value);
+  }
+  free(sweep->cell);
+  free(sweep->key[0]);
+  free(sweep->key);
+  free(sweep->text);
+  free(sweep->output);
+  free(sweep->name);
+  free(sweep);
+}
+
+static void test_all_runs(void) {
+  static const char *const intervals[] = {"5", "10", "15", "20"};
+  mb_sweep *sweep = make_sweep("schedule.interval", 4, intervals);
+  const mb_sweep_options options = {.jobs = 2, .quiet = true};
+  mb_sweep_outcome outcome = {.n_failed = 7};
+  mb_results_file *file = NULL;
+
+  CHECK_OK(mb_sweep_run(sweep, &options, &outcome));
+  CU_ASSERT_EQUAL(outcome.n_failed, 0);
+  CU_ASSERT(!is_there("tiny.h5.parts"));
+  CU_ASSERT(!is_there("tiny.h5.parts.done"));
+  CHECK_OK(mb_results_file_open(sweep->output, &file));
+  CU_ASSERT_PTR_NOT_NULL_FATAL(file);
+  const mb_results_cells *cells = mb_results_file_cells(file);
+  CU_ASSERT_EQUAL(cells->n_cells, 4);
+  for (size_t i = 0; i < cells->n_cells; i++) {
+    mb_results *results = NULL;
+    CU_ASSERT_STRING_EQUAL(cells->cell[i].error, "");
+    CU_ASSERT_STRING_EQUAL(mb_results_file_value(file, i, "schedule.interval"), intervals[i]);
+    CHECK_OK(mb_results_file_open_run(file, i, &results));
+    CU_ASSERT_EQUAL(mb_results_get_run(results)->interval, strtoul(intervals[i], NULL, 10));
+    mb_results_destroy(results);
+  }
+  mb_results_file_close(file);
+  free_sweep(sweep);
+}
+
+int main(void) {
+  CU_TestInfo tests[] = {{"all cells are in one file", test_all_runs}, CU_TEST_INFO_NULL};
+
+  (void)H5dont_atexit();
+  (void)H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
+  if (mkdtemp(folder) == NULL) {
+    return EXIT_FAILURE;
+  }
+  return run_suite("sweep_run", tests);
+}
