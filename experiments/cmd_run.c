@@ -12,6 +12,10 @@
 #include "experiments/external_planner.h"
 #include "experiments/interrupt.h"
 #include "experiments/progress.h"
+#include "experiments/ranks.h"
+#include "experiments/sweep.h"
+#include "experiments/sweep_run.h"
+#include "experiments/sweep_table.h"
 
 typedef struct arguments {
   const char *config;
@@ -19,7 +23,8 @@ typedef struct arguments {
   const char **settings;
   size_t n_settings;
   char backend[64]; /* the setting that --backend stands for; "": not given */
-  bool quiet;
+  size_t jobs;      /* 0: not given */
+  bool resume, quiet;
 } arguments;
 
 /* --- the table --- */
@@ -137,24 +142,94 @@ static mb_status replay(mb_cell *cell, const mb_config *config, const char *outp
   return status;
 }
 
-static mb_status execute(const arguments *found) {
-  mb_config *config = NULL;
+static mb_status run_single(const mb_sweep *sweep, const char *output, bool quiet) {
   mb_cell cell = {.config = NULL};
 
-  MB_TRY(mb_config_read(found->config, found->n_settings, found->settings, &config));
-  const char *output = found->output != NULL ? found->output : config->output;
-  mb_status status = replay(&cell, config, output, found->quiet);
-  if (status == MB_OK && !found->quiet) {
+  mb_status status = replay(&cell, sweep->cell[0].config, output, quiet);
+  if (status == MB_OK && !quiet) {
     print_table(&cell);
   }
   mb_cell_fini(&cell);
-  mb_config_destroy(config);
   return status;
+}
+
+static mb_status run_cells(const mb_sweep *sweep, const char *output, const arguments *found,
+                           const mb_crew *crew) {
+  const mb_sweep_options options = {.output = output,
+                                    .jobs = found->jobs,
+                                    .resume = found->resume,
+                                    .quiet = found->quiet,
+                                    .crew = crew};
+  mb_sweep_outcome outcome;
+
+  MB_TRY(mb_sweep_run(sweep, &options, &outcome));
+  if (!found->quiet && (crew == NULL || crew->leads)) {
+    if (outcome.complete_already) {
+      (void)fprintf(stderr, "moebal: %s is complete: there is nothing to go on with\n", output);
+    }
+    MB_TRY(mb_sweep_table_print(stdout, sweep, output));
+  }
+  if (outcome.n_failed > 0) {
+    return MB_FAIL(MB_ERR_PARAM, "%zu of %zu cells failed, why is in /cells of %s: %s",
+                   outcome.n_failed, sweep->n_cells, output, outcome.failed);
+  }
+  return MB_OK;
+}
+
+/* What several ranks cannot do, or not like that. */
+static mb_status check_crew(const mb_sweep *sweep, const arguments *found) {
+  if (!sweep->swept) {
+    return MB_FAIL(MB_ERR_PARAM,
+                   "%s: has no sweep, and its one run is for one process: start it without a "
+                   "launcher of ranks",
+                   found->config);
+  }
+  if (found->jobs != 0) {
+    return MB_FAIL(MB_ERR_PARAM, "--jobs is for one process; a rank runs one cell at a time, so "
+                                 "ask the launcher for as many ranks as cells are to run");
+  }
+  return MB_OK;
+}
+
+/* @param crew NULL: nobody else is at work. */
+static mb_status execute(const arguments *found, const mb_crew *crew) {
+  mb_sweep *sweep = NULL;
+
+  MB_TRY(mb_sweep_read(found->config, found->n_settings, found->settings, 0, &sweep));
+  const char *output = found->output != NULL ? found->output : sweep->output;
+  mb_status status = crew != NULL ? check_crew(sweep, found) : MB_OK;
+  if (status == MB_OK) {
+    status = sweep->swept ? run_cells(sweep, output, found, crew)
+                          : run_single(sweep, output, found->quiet);
+  }
+  mb_sweep_destroy(sweep);
+  return status;
+}
+
+static int work(void *context, const mb_crew *crew) {
+  if (execute(context, crew) == MB_OK) {
+    return MB_EXIT_OK;
+  }
+  return crew == NULL || crew->leads ? mb_command_failed() : MB_EXIT_FAILURE;
+}
+
+/* Under a launcher, a single rank is a process like any other, but does a cell at a time as well.
+ */
+static int run(arguments *found) {
+  const mb_launch launch = mb_launch_find();
+
+  if (launch.launcher != NULL && launch.n_ranks != 1) {
+    return mb_ranks_run(&launch, work, found);
+  }
+  if (launch.launcher != NULL && found->jobs == 0) {
+    found->jobs = 1;
+  }
+  return work(found, NULL);
 }
 
 /* --- the command line --- */
 
-enum { KEY_SET = 256, KEY_BACKEND };
+enum { KEY_SET = 256, KEY_BACKEND, KEY_RESUME };
 
 /* By the schema's own check and words. */
 static void check_backend(const char *word, struct argp_state *state) {
@@ -163,6 +238,17 @@ static void check_backend(const char *word, struct argp_state *state) {
   if (mb_params_set(mb_config_values(), "backend", word, &scratch) != MB_OK) {
     argp_error(state, "--%s", mb_error_message());
   }
+}
+
+static size_t read_jobs(const char *text, struct argp_state *state) {
+  enum { MOST = 4096 };
+  char *end = NULL;
+  long jobs = strtol(text, &end, 10);
+
+  if (*text == '\0' || *end != '\0' || jobs < 1 || jobs > MOST) {
+    argp_error(state, "--jobs takes a number of cells at a time, 1 to %d, not '%s'", MOST, text);
+  }
+  return (size_t)jobs;
 }
 
 static error_t parse(int key, char *value, struct argp_state *state) {
@@ -177,6 +263,12 @@ static error_t parse(int key, char *value, struct argp_state *state) {
     return 0;
   case 'q':
     found->quiet = true;
+    return 0;
+  case 'j':
+    found->jobs = read_jobs(value, state);
+    return 0;
+  case KEY_RESUME:
+    found->resume = true;
     return 0;
   case KEY_SET:
     if (strchr(value, '=') == NULL || value[0] == '=') {
@@ -218,6 +310,14 @@ static int run_command(int argc, char **argv) {
        .key = KEY_BACKEND,
        .arg = "cpu|cuda|auto",
        .doc = "What plans are made with, instead of the config's; the placements are the same"},
+      {.name = "jobs",
+       .key = 'j',
+       .arg = "N",
+       .doc = "Cells of a sweep that run at a time, each in a process of its own; by default as "
+              "many as there are processors, over OMP_NUM_THREADS where that is set"},
+      {.name = "resume",
+       .key = KEY_RESUME,
+       .doc = "Goes on with what an earlier run of the same sweep has finished"},
       {.name = "quiet", .key = 'q', .doc = "Prints no table, no progress, no notes"},
       {0}};
   static const struct argp argp = {
@@ -230,6 +330,10 @@ static int run_command(int argc, char **argv) {
              "(`moebal list metrics`), the layer with the largest run_imbalance of its own, the "
              "mean tokens of a slot that has any, and a plan's means over all layers: experts "
              "moved, and milliseconds of the planner.\n\n"
+             "A config with a `sweep` is run cell by cell. Each finished cell is a file in "
+             "FILE.parts until all are there and are merged; after a crash, a kill or Ctrl-C, "
+             "--resume goes on. A cell that fails is recorded with its error, and the others go "
+             "on. The table then has the run_imbalance of each strategy, a row a cell.\n\n"
              "`moebal help config` prints all keys of a config, `moebal plot` draws figures of the "
              "results. OMP_NUM_THREADS sets the threads; results do not depend on it."};
   arguments found = {.config = NULL};
@@ -241,7 +345,7 @@ static int run_command(int argc, char **argv) {
   }
   (void)argp_parse(&argp, argc, argv, 0, NULL, &found);
   mb_interrupt_install();
-  int exit_status = execute(&found) == MB_OK ? MB_EXIT_OK : mb_command_failed();
+  int exit_status = run(&found);
   free(found.settings);
   return exit_status;
 }

@@ -91,8 +91,22 @@ static void unlock_byte(const mb_parts *parts, size_t byte) {
   (void)fcntl(parts->lock, F_SETLK, &lock);
 }
 
+/* Whether the lock is still the folder's, which another run may have finished meanwhile. */
+static bool lock_is_there(const mb_parts *parts) {
+  char *path = mb_parts_path(parts, "lock", "");
+  struct stat there;
+  struct stat opened;
+  bool same = path != NULL && stat(path, &there) == 0 && fstat(parts->lock, &opened) == 0 &&
+              there.st_dev == opened.st_dev && there.st_ino == opened.st_ino;
+
+  free(path);
+  return same;
+}
+
 mb_status mb_parts_claim(const mb_parts *parts, size_t cell, bool *claimed) {
-  return lock_byte(parts, 1 + cell, claimed);
+  MB_TRY(lock_byte(parts, 1 + cell, claimed));
+  *claimed = *claimed && lock_is_there(parts);
+  return MB_OK;
 }
 
 void mb_parts_release(const mb_parts *parts, size_t cell) {
@@ -114,31 +128,20 @@ static long find_owner(const mb_parts *parts, off_t first) {
   return fcntl(parts->lock, F_GETLK, &lock) == 0 && lock.l_type != F_UNLCK ? (long)lock.l_pid : 0;
 }
 
-static mb_status open_lock(mb_parts *parts) {
+/* @param flags O_CREAT, or 0: a file that is not there is left so. */
+static mb_status open_lock(mb_parts *parts, int flags) {
   char *path = mb_parts_path(parts, "lock", "");
 
   if (path == NULL) {
     return no_memory(parts->output);
   }
-  parts->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+  parts->lock = open(path, O_RDWR | O_CLOEXEC | flags, 0666);
   mb_status status = MB_OK;
-  if (parts->lock < 0) {
+  if (parts->lock < 0 && (errno != ENOENT || flags != 0)) {
     status = MB_FAIL(MB_ERR_IO, "%s: cannot be opened: %s", path, strerror(errno));
   }
   free(path);
   return status;
-}
-
-/* Whether the lock is still the folder's, which another run may have finished meanwhile. */
-static bool lock_is_there(const mb_parts *parts) {
-  char *path = mb_parts_path(parts, "lock", "");
-  struct stat there;
-  struct stat opened;
-  bool same = path != NULL && stat(path, &there) == 0 && fstat(parts->lock, &opened) == 0 &&
-              there.st_dev == opened.st_dev && there.st_ino == opened.st_ino;
-
-  free(path);
-  return same;
 }
 
 /* Workers of a run that was killed may be dying still; others are not waited for long. */
@@ -356,7 +359,7 @@ static mb_status make_folder(const mb_parts *parts, bool resume) {
 
 static mb_status lead(mb_parts *parts, bool resume) {
   MB_TRY(make_folder(parts, resume));
-  MB_TRY(open_lock(parts));
+  MB_TRY(open_lock(parts, O_CREAT));
   MB_TRY(take_lead(parts));
   MB_TRY(settle_manifest(parts));
   remove_files(parts->folder, is_leftover);
@@ -380,11 +383,12 @@ mb_status mb_parts_join(const mb_sweep *sweep, const char *output, mb_parts **pa
   mb_parts *made = NULL;
 
   MB_TRY(make(sweep, output, &made));
-  mb_status status = open_lock(made);
-  if (status != MB_OK) {
+  mb_status status = open_lock(made, 0);
+  if (status != MB_OK || made->lock < 0) {
     mb_parts_close(made);
-    return status;
+    made = NULL;
   }
+  MB_TRY(status);
   *parts = made;
   return MB_OK;
 }

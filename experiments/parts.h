@@ -33,7 +33,10 @@ typedef struct mb_parts mb_parts;
 MB_NODISCARD mb_status mb_parts_open(const mb_sweep *sweep, const char *output, bool resume,
                                      mb_parts **parts);
 
-/** The folder that another process leads in. As mb_parts_open() otherwise. */
+/**
+ * The folder that another process leads in. As mb_parts_open() otherwise.
+ * @param parts NULL on MB_OK where the folder has gone: all has been done already.
+ */
 MB_NODISCARD mb_status mb_parts_join(const mb_sweep *sweep, const char *output, mb_parts **parts);
 
 void mb_parts_close(mb_parts *parts); /* the folder stays; NULL is fine */
@@ -47,7 +50,7 @@ char *mb_parts_path(const mb_parts *parts, const char *name, const char *ending)
 
 /**
  * Claims a cell for this process, until it is released or the process ends.
- * @param claimed false: another process works on it.
+ * @param claimed false: another process works on it, or the whole has been finished meanwhile.
  */
 MB_NODISCARD mb_status mb_parts_claim(const mb_parts *parts, size_t cell, bool *claimed);
 void mb_parts_release(const mb_parts *parts, size_t cell);

@@ -26,6 +26,7 @@
   class Rows {
     constructor(data) {
       this.data = data;
+      data.series = data.series.filter((one) => one !== null);
       this.spec = Object.fromEntries(data.readout.split(" ").map((word) => word.split("=")));
       const log = this.spec.log || "";
       const [left, right, bottom, top] = data.plot;
@@ -223,6 +224,7 @@
       })) {
         this.plot.setAttribute(key, value);
       }
+      this.text.hidden = false;
       this.listen();
       this.clear();
     }

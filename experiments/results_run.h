@@ -1,5 +1,5 @@
 /* experiments/results_run.h - opening results files and their runs: what the readers share. Only
- * results_*.c use this. */
+ * results_*.c and sweep_table.c use this. */
 #ifndef MB_EXPERIMENTS_RESULTS_RUN_H
 #define MB_EXPERIMENTS_RESULTS_RUN_H
 

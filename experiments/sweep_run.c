@@ -210,6 +210,9 @@ static mb_status follow(const mb_sweep *sweep, const mb_crew *crew, const char *
 
   MB_TRY(crew->begin(crew->context, MB_OK));
   MB_TRY(mb_parts_join(sweep, output, &parts));
+  if (parts == NULL) {
+    return MB_OK;
+  }
   mb_status status = work_in_crew(sweep, parts, crew);
   mb_parts_close(parts);
   return status;

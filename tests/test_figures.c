@@ -12,22 +12,37 @@ extern char **environ;
 
 /* --- tables --- */
 
-/* A figure's table of a results file, to be freed. */
-static char *tabulate(const char *figure, const char *path) {
-  mb_results *results = NULL;
-  mb_table *table = NULL;
+/* A figure's table of a results file, to be freed, and its caption, where it is asked for. The run
+ * is the file's first. */
+static char *tabulate_with(const char *figure, const char *path, char **caption) {
+  mb_figure_source source = {.file = NULL};
+  mb_results_file *file = NULL;
+  mb_results *run = NULL;
+  char *said = NULL;
   size_t size = 0;
 
-  CHECK_OK(mb_results_open(path, NULL, &results));
-  CHECK_OK(mb_table_create(results_path("table.tsv"), &table));
-  CU_ASSERT_FATAL(results != NULL && table != NULL);
+  CHECK_OK(mb_results_file_open(path, &file));
+  CU_ASSERT_PTR_NOT_NULL_FATAL(file);
+  CHECK_OK(mb_results_file_open_run(file, 0, &run));
   CU_ASSERT_PTR_NOT_NULL_FATAL(mb_figure_find(figure));
-  CHECK_OK(mb_figure_find(figure)->tabulate(results, table));
-  CHECK_OK(mb_table_finish(table));
-  mb_results_destroy(results);
+  source.file = file;
+  source.run = run;
+  CHECK_OK(mb_figure_write(mb_figure_find(figure), &source, results_path("table.tsv"), &said));
+  CU_ASSERT_PTR_NOT_NULL_FATAL(said);
+  mb_results_destroy(run);
+  mb_results_file_close(file);
+  if (caption != NULL) {
+    *caption = said;
+  } else {
+    free(said);
+  }
   char *text = results_slurp(results_path("table.tsv"), &size);
   CU_ASSERT_PTR_NOT_NULL_FATAL(text);
   return text;
+}
+
+static char *tabulate(const char *figure, const char *path) {
+  return tabulate_with(figure, path, NULL);
 }
 
 static size_t count_lines(const char *text) {
