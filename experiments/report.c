@@ -205,6 +205,7 @@ static mb_status put_figures(const page *p) {
     }
     MB_TRY(mb_report_figures_put(&p->figures, false, p->stream));
   }
+  mb_report_figures_put_missing(&p->figures, p->stream);
   (void)fputs("</section>\n", p->stream);
   return MB_OK;
 }
@@ -221,13 +222,26 @@ static void put_comparison(const page *p) {
   (void)fputs("</section>\n", p->stream);
 }
 
+static mb_status put_fact(const page *p, const char *name, const char *words) {
+  char *text = NULL;
+
+  MB_TRY(mb_results_file_provenance(p->file, name, &text));
+  if (text[0] != '\0') {
+    (void)fprintf(p->stream, "<dt>%s</dt><dd>", words);
+    mb_html_put_text(p->stream, text);
+    (void)fputs("</dd>\n", p->stream);
+  }
+  free(text);
+  return MB_OK;
+}
+
 static mb_status put_provenance(const page *p) {
   static const struct {
     const char *name, *words;
   } facts[] = {{"start_time", "started"},
                {"version", "moebal"},
                {"git", "sources"},
-               {"dirty", "changed sources"},
+               {"dirty", "uncommitted changes (1: yes)"},
                {"compiler", "compiler"},
                {"cpu", "CPU"},
                {"threads", "threads"},
@@ -240,14 +254,7 @@ static mb_status put_provenance(const page *p) {
 
   (void)fputs("<section id=\"provenance\">\n<h2>Provenance</h2>\n<dl>\n", p->stream);
   for (size_t i = 0; i < sizeof facts / sizeof *facts; i++) {
-    char *text = NULL;
-    MB_TRY(mb_results_file_provenance(p->file, facts[i].name, &text));
-    if (text[0] != '\0') {
-      (void)fprintf(p->stream, "<dt>%s</dt><dd>", facts[i].words);
-      mb_html_put_text(p->stream, text);
-      (void)fputs("</dd>\n", p->stream);
-    }
-    free(text);
+    MB_TRY(put_fact(p, facts[i].name, facts[i].words));
   }
   (void)fputs("</dl>\n</section>\n", p->stream);
   return MB_OK;

@@ -6,16 +6,20 @@
 
 #include "experiments/report_html.h"
 
+enum { HALF_WIDTH = 64, EDGE = 3 }; /* of an interval's picture */
+
 /* What of the columns a comparison has any entries for. */
 typedef struct layout {
   bool conditions, intervals, seeds;
-  double reach; /* of the drawn intervals to either side of zero */
+  double reach; /* of the pictures to either side of zero */
 } layout;
 
 static double largest(double a, double b) {
   return isnan(b) || a > b ? a : b;
 }
 
+/* Pictures reach twice as far as the margin and the widest interval: what lies beyond is clearly
+ * different, and would make all else too small to see. */
 static layout layout_of(const mb_compare_options *options, const mb_comparison *comparison) {
   layout made = {.reach = 1e-9};
 
@@ -24,10 +28,8 @@ static layout layout_of(const mb_compare_options *options, const mb_comparison *
     made.conditions = made.conditions || row->condition[0] != '\0';
     made.intervals = made.intervals || !isnan(row->low);
     made.seeds = made.seeds || row->n_seeds > 1;
-    made.reach = largest(made.reach, 1.5 * options->margin * row->baseline_value);
-    made.reach = largest(made.reach, fabs(row->difference));
-    made.reach = largest(made.reach, fabs(row->low));
-    made.reach = largest(made.reach, fabs(row->high));
+    made.reach = largest(made.reach, 2.0 * options->margin * row->baseline_value);
+    made.reach = largest(made.reach, 2.0 * (row->high - row->low));
   }
   return made;
 }
@@ -57,23 +59,36 @@ static void put_header(FILE *page, const layout *table) {
       page);
 }
 
-/* A picture of the interval: zero in the middle, the margin of a tie shaded. */
+/* Where a difference is in the picture; at an edge where it is beyond. */
+static double place(double difference, double reach) {
+  double x = (HALF_WIDTH - EDGE) * difference / reach;
+
+  return HALF_WIDTH + fmin(fmax(x, EDGE - HALF_WIDTH), HALF_WIDTH - EDGE);
+}
+
+/* A picture of the interval: zero in the middle, the margin of a tie shaded. What is beyond the
+ * edge is an arrowhead there. */
 static void put_picture(FILE *page, const mb_compare_options *options, const mb_compare_row *row,
                         double reach) {
-  double scale = 60.0 / reach;
-  double margin = scale * options->margin * row->baseline_value;
+  double margin = options->margin * row->baseline_value;
+  double x = place(row->difference, reach);
 
   (void)fprintf(page,
-                "<td><svg class=\"interval\" viewBox=\"0 0 128 16\" aria-hidden=\"true\">"
+                "<td><svg class=\"interval\" viewBox=\"0 0 %d 16\" aria-hidden=\"true\">"
                 "<rect class=\"margin\" x=\"%.2f\" y=\"0\" width=\"%.2f\" height=\"16\"/>"
-                "<path d=\"M64,0 V16\"/>",
-                64.0 - margin, 2.0 * margin);
+                "<path d=\"M%d,0 V16\"/>",
+                2 * HALF_WIDTH, place(-margin, reach), place(margin, reach) - place(-margin, reach),
+                HALF_WIDTH);
   if (!isnan(row->low)) {
-    (void)fprintf(page, "<path class=\"reach\" d=\"M%.2f,8 H%.2f\"/>", 64.0 + scale * row->low,
-                  64.0 + scale * row->high);
+    (void)fprintf(page, "<path class=\"reach\" d=\"M%.2f,8 H%.2f\"/>", place(row->low, reach),
+                  place(row->high, reach));
   }
-  (void)fprintf(page, "<circle cx=\"%.2f\" cy=\"8\" r=\"3\"/></svg></td>",
-                64.0 + scale * row->difference);
+  if (fabs(row->difference) > reach) {
+    (void)fprintf(page, "<path class=\"beyond\" d=\"M%.2f,8 l%d,-4 v8 z\"/></svg></td>",
+                  x + copysign(EDGE, row->difference), row->difference > 0.0 ? -8 : 8);
+  } else {
+    (void)fprintf(page, "<circle cx=\"%.2f\" cy=\"8\" r=\"%d\"/></svg></td>", x, EDGE);
+  }
 }
 
 static void put_interval(FILE *page, const mb_compare_options *options, const mb_compare_row *row,

@@ -95,7 +95,7 @@ static bool belongs(const mb_report_figure *figure, bool of_sweeps) {
 
 bool mb_report_figures_have(const mb_report_figures *figures, bool of_sweeps) {
   for (size_t i = 0; i < figures->n; i++) {
-    if (belongs(&figures->figure[i], of_sweeps)) {
+    if (belongs(&figures->figure[i], of_sweeps) && figures->figure[i].missing == NULL) {
       return true;
     }
   }
@@ -115,25 +115,43 @@ static bool is_of_run(const char *line) {
   return false;
 }
 
-/* The caption's first sentence stands out; the page's text is not to run together. */
-static void put_caption(FILE *page, const char *name, char *caption) {
-  const char *tag = "strong";
+/* How much of a caption's first line names the figure: up to the first stop. */
+static size_t title_length(const char *line) {
+  size_t length = 0;
 
-  (void)fprintf(page, "<figcaption id=\"%s-caption\">", name);
-  for (char *line = caption, *next = NULL; line != NULL && *line != '\0'; line = next) {
-    next = strchr(line, '\n');
-    if (next != NULL) {
-      *next = '\0';
+  while (line[length] != '\0' && !(strchr(".:;", line[length]) != NULL &&
+                                   (line[length + 1] == ' ' || line[length + 1] == '\0'))) {
+    length++;
+  }
+  return length;
+}
+
+static void put_part(FILE *page, const char *tag, const char *text, size_t length) {
+  char *part = strndup(text, length);
+
+  if (part != NULL && part[0] != '\0') {
+    (void)fprintf(page, "<%s>", tag);
+    mb_html_put_text(page, part);
+    (void)fprintf(page, "</%s>\n", tag);
+  }
+  free(part);
+}
+
+/* What stands before the first stop is the figure's title; what a caption says of the run is left
+ * out. */
+static void put_caption(FILE *page, const char *caption) {
+  (void)fputs("<figcaption>", page);
+  for (const char *line = caption; *line != '\0';) {
+    size_t length = strcspn(line, "\n");
+    size_t title = line == caption ? title_length(line) : 0;
+    if (title > 0) {
+      put_part(page, "strong", line, title);
+      title += strspn(line + title, ".:; ");
     }
     if (!is_of_run(line)) {
-      (void)fprintf(page, "<%s>", tag);
-      mb_html_put_text(page, line);
-      (void)fprintf(page, "</%s>\n", tag);
-      tag = "p";
+      put_part(page, "p", line + title, length > title ? length - title : 0);
     }
-    if (next != NULL) {
-      *next++ = '\n';
-    }
+    line += length + (line[length] == '\n');
   }
   (void)fputs("</figcaption>\n", page);
 }
@@ -147,7 +165,7 @@ static mb_status put_figure(const mb_report_figures *figures, const mb_report_fi
     MB_TRY(mb_figure_folder_path(path[e], figures->folder, name, endings[e]));
   }
   (void)fprintf(page, "<figure id=\"%s\">\n", name);
-  put_caption(page, name, made->caption);
+  put_caption(page, made->caption);
   (void)fputs("<div class=\"plot\">", page);
   MB_TRY(mb_report_svg_put(path[1], name, made->figure->summary, page));
   (void)fputs("</div>\n<p class=\"readout\" hidden></p>\n<script type=\"application/json\">", page);
@@ -164,13 +182,15 @@ mb_status mb_report_figures_put(const mb_report_figures *figures, bool of_sweeps
     }
   }
   (void)fputs("</div>\n", page);
+  return MB_OK;
+}
+
+void mb_report_figures_put_missing(const mb_report_figures *figures, FILE *page) {
   for (size_t i = 0; i < figures->n; i++) {
-    const mb_report_figure *made = &figures->figure[i];
-    if (belongs(made, of_sweeps) && made->missing != NULL) {
-      (void)fprintf(page, "<p class=\"note\">Not drawn: %s. ", made->figure->name);
-      mb_html_put_text(page, made->missing);
+    if (figures->figure[i].missing != NULL) {
+      (void)fprintf(page, "<p class=\"note\">Not drawn: %s. ", figures->figure[i].figure->name);
+      mb_html_put_text(page, figures->figure[i].missing);
       (void)fputs("</p>\n", page);
     }
   }
-  return MB_OK;
 }

@@ -38,11 +38,14 @@ MB_NODISCARD mb_status mb_report_figures_draw(const mb_figure_source *source,
 /** Removes the folder. */
 void mb_report_figures_fini(mb_report_figures *figures);
 
-/** Whether there is a figure of sweeps, or of single runs. */
+/** Whether there is a drawn figure of sweeps, or of single runs. */
 bool mb_report_figures_have(const mb_report_figures *figures, bool of_sweeps);
 
 /** Writes the figures of sweeps, or those of single runs, into the page. */
 MB_NODISCARD mb_status mb_report_figures_put(const mb_report_figures *figures, bool of_sweeps,
                                              FILE *page);
+
+/** Names the figures that could not be drawn, and why. */
+void mb_report_figures_put_missing(const mb_report_figures *figures, FILE *page);
 
 #endif
