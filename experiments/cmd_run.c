@@ -12,6 +12,7 @@
 #include "experiments/external_planner.h"
 #include "experiments/interrupt.h"
 #include "experiments/progress.h"
+#include "experiments/ranks.h"
 #include "experiments/sweep.h"
 #include "experiments/sweep_run.h"
 #include "experiments/sweep_table.h"
@@ -152,13 +153,17 @@ static mb_status run_single(const mb_sweep *sweep, const char *output, bool quie
   return status;
 }
 
-static mb_status run_cells(const mb_sweep *sweep, const char *output, const arguments *found) {
-  const mb_sweep_options options = {
-      .output = output, .jobs = found->jobs, .resume = found->resume, .quiet = found->quiet};
+static mb_status run_cells(const mb_sweep *sweep, const char *output, const arguments *found,
+                           const mb_crew *crew) {
+  const mb_sweep_options options = {.output = output,
+                                    .jobs = found->jobs,
+                                    .resume = found->resume,
+                                    .quiet = found->quiet,
+                                    .crew = crew};
   mb_sweep_outcome outcome;
 
   MB_TRY(mb_sweep_run(sweep, &options, &outcome));
-  if (!found->quiet) {
+  if (!found->quiet && (crew == NULL || crew->leads)) {
     if (outcome.complete_already) {
       (void)fprintf(stderr, "moebal: %s is complete: there is nothing to go on with\n", output);
     }
@@ -171,15 +176,55 @@ static mb_status run_cells(const mb_sweep *sweep, const char *output, const argu
   return MB_OK;
 }
 
-static mb_status execute(const arguments *found) {
+/* What several ranks cannot do, or not like that. */
+static mb_status check_crew(const mb_sweep *sweep, const arguments *found) {
+  if (!sweep->swept) {
+    return MB_FAIL(MB_ERR_PARAM,
+                   "%s: has no sweep, and its one run is for one process: start it without a "
+                   "launcher of ranks",
+                   found->config);
+  }
+  if (found->jobs != 0) {
+    return MB_FAIL(MB_ERR_PARAM, "--jobs is for one process; a rank runs one cell at a time, so "
+                                 "ask the launcher for as many ranks as cells are to run");
+  }
+  return MB_OK;
+}
+
+/* @param crew NULL: nobody else is at work. */
+static mb_status execute(const arguments *found, const mb_crew *crew) {
   mb_sweep *sweep = NULL;
 
   MB_TRY(mb_sweep_read(found->config, found->n_settings, found->settings, 0, &sweep));
   const char *output = found->output != NULL ? found->output : sweep->output;
-  mb_status status =
-      sweep->swept ? run_cells(sweep, output, found) : run_single(sweep, output, found->quiet);
+  mb_status status = crew != NULL ? check_crew(sweep, found) : MB_OK;
+  if (status == MB_OK) {
+    status = sweep->swept ? run_cells(sweep, output, found, crew)
+                          : run_single(sweep, output, found->quiet);
+  }
   mb_sweep_destroy(sweep);
   return status;
+}
+
+static int work(void *context, const mb_crew *crew) {
+  if (execute(context, crew) == MB_OK) {
+    return MB_EXIT_OK;
+  }
+  return crew == NULL || crew->leads ? mb_command_failed() : MB_EXIT_FAILURE;
+}
+
+/* Under a launcher, a single rank is a process like any other, but does a cell at a time as well.
+ */
+static int run(arguments *found) {
+  const mb_launch launch = mb_launch_find();
+
+  if (launch.launcher != NULL && launch.n_ranks != 1) {
+    return mb_ranks_run(&launch, work, found);
+  }
+  if (launch.launcher != NULL && found->jobs == 0) {
+    found->jobs = 1;
+  }
+  return work(found, NULL);
 }
 
 /* --- the command line --- */
@@ -300,7 +345,7 @@ static int run_command(int argc, char **argv) {
   }
   (void)argp_parse(&argp, argc, argv, 0, NULL, &found);
   mb_interrupt_install();
-  int exit_status = execute(&found) == MB_OK ? MB_EXIT_OK : mb_command_failed();
+  int exit_status = run(&found);
   free(found.settings);
   return exit_status;
 }

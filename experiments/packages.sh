@@ -2,9 +2,10 @@
 
 MOEBAL_PACKAGES="gcc make cmake pkg-config git libhdf5-dev libgsl-dev libyaml-dev libxxhash-dev
 libjansson-dev libyajl-dev libzip-dev libdeflate-dev gnuplot-nox"
-# For the tests alone: C++ for the emulator of CUDA, CUnit, and Python, by which they write traces and
-# read results as a user would.
-MOEBAL_TEST_PACKAGES="g++ libcunit1-dev python3-h5py python3-numpy python3-yaml"
+# For the tests alone: C++ for the emulator of CUDA, CUnit, Open MPI, which is wanted for sweeps on
+# many machines only, and Python, by which they write traces and read results as a user would.
+MOEBAL_TEST_PACKAGES="g++ libcunit1-dev libopenmpi-dev openmpi-bin python3-h5py python3-numpy
+python3-yaml"
 
 # missing_packages NAME...: those that are not installed.
 missing_packages() {

@@ -75,12 +75,13 @@ static mb_status read_table(mb_results_file *file, const mb_results_table *table
   file->cells.n_cells = table->n_rows;
   MB_TRY(read_column(table, "run", &file->runs));
   MB_TRY(read_column(table, "error", &file->errors));
+  MB_TRY(read_keys(file, table));
   for (size_t i = 0; i < table->n_rows; i++) {
     if (!mb_results_is_name(file->runs[i])) {
       return MB_FAIL(MB_ERR_FORMAT, "%s: /cells: row %zu: the run's name is none", file->path, i);
     }
   }
-  return read_keys(file, table);
+  return MB_OK;
 }
 
 static int compare_cells(const void *a, const void *b) {
