@@ -412,8 +412,9 @@ static void print_totals(const dry_run *d, const totals *sum) {
 
   (void)printf("\n%zu cells, %zu of which do not fit; loads to read or generate: %zu\n",
                d->sweep->n_cells, d->n_misfits, sum->n_loads);
-  (void)printf("Time: about %s in one process of %d threads, %s of it for the loads",
+  (void)printf("Time: about %s in one process with %d thread%s, %s of it for the loads",
                format_time(all, text[0], sizeof text[0]), d->n_threads,
+               d->n_threads == 1 ? "" : "s",
                format_time(sum->loads_seconds, text[1], sizeof text[1]));
   if (d->jobs > 1) {
     (void)printf("; %s with %zu jobs", format_time(side_by_side, text[2], sizeof text[2]), d->jobs);
