@@ -9,6 +9,7 @@
 #include "experiments/command.h"
 #include "experiments/config.h"
 #include "experiments/config_schema.h"
+#include "experiments/dry_run.h"
 #include "experiments/external_planner.h"
 #include "experiments/interrupt.h"
 #include "experiments/progress.h"
@@ -24,7 +25,8 @@ typedef struct arguments {
   size_t n_settings;
   char backend[64]; /* the setting that --backend stands for; "": not given */
   size_t jobs;      /* 0: not given */
-  bool resume, quiet;
+  size_t n_relabellings;
+  bool dry_run, resume, quiet;
 } arguments;
 
 /* --- the table --- */
@@ -162,6 +164,10 @@ static mb_status run_cells(const mb_sweep *sweep, const char *output, const argu
                                     .crew = crew};
   mb_sweep_outcome outcome;
 
+  if (found->dry_run) {
+    return mb_dry_run(sweep, &options);
+  }
+
   MB_TRY(mb_sweep_run(sweep, &options, &outcome));
   if (!found->quiet && (crew == NULL || crew->leads)) {
     if (outcome.complete_already) {
@@ -184,6 +190,9 @@ static mb_status check_crew(const mb_sweep *sweep, const arguments *found) {
                    "launcher of ranks",
                    found->config);
   }
+  if (found->dry_run) {
+    return MB_FAIL(MB_ERR_PARAM, "--dry-run is for one process: start it without a launcher");
+  }
   if (found->jobs != 0) {
     return MB_FAIL(MB_ERR_PARAM, "--jobs is for one process; a rank runs one cell at a time, so "
                                  "ask the launcher for as many ranks as cells are to run");
@@ -195,12 +204,13 @@ static mb_status check_crew(const mb_sweep *sweep, const arguments *found) {
 static mb_status execute(const arguments *found, const mb_crew *crew) {
   mb_sweep *sweep = NULL;
 
-  MB_TRY(mb_sweep_read(found->config, found->n_settings, found->settings, 0, &sweep));
+  MB_TRY(mb_sweep_read(found->config, found->n_settings, found->settings, found->n_relabellings,
+                       &sweep));
   const char *output = found->output != NULL ? found->output : sweep->output;
   mb_status status = crew != NULL ? check_crew(sweep, found) : MB_OK;
   if (status == MB_OK) {
-    status = sweep->swept ? run_cells(sweep, output, found, crew)
-                          : run_single(sweep, output, found->quiet);
+    status = sweep->swept || found->dry_run ? run_cells(sweep, output, found, crew)
+                                            : run_single(sweep, output, found->quiet);
   }
   mb_sweep_destroy(sweep);
   return status;
@@ -229,7 +239,7 @@ static int run(arguments *found) {
 
 /* --- the command line --- */
 
-enum { KEY_SET = 256, KEY_BACKEND, KEY_RESUME };
+enum { KEY_SET = 256, KEY_BACKEND, KEY_RESUME, KEY_DRY_RUN, KEY_RELABELLINGS };
 
 /* By the schema's own check and words. */
 static void check_backend(const char *word, struct argp_state *state) {
@@ -251,6 +261,18 @@ static size_t read_jobs(const char *text, struct argp_state *state) {
   return (size_t)jobs;
 }
 
+/* @param text NULL: as many as comparisons want. */
+static size_t read_relabellings(const char *text, struct argp_state *state) {
+  enum { USUAL = 32, MOST = 10000 };
+  char *end = NULL;
+  long n = text != NULL ? strtol(text, &end, 10) : USUAL;
+
+  if (text != NULL && (*text == '\0' || *end != '\0' || n < 1 || n > MOST)) {
+    argp_error(state, "--relabellings takes a number from 1 to %d, not '%s'", MOST, text);
+  }
+  return (size_t)n;
+}
+
 static error_t parse(int key, char *value, struct argp_state *state) {
   arguments *found = state->input;
 
@@ -266,6 +288,12 @@ static error_t parse(int key, char *value, struct argp_state *state) {
     return 0;
   case 'j':
     found->jobs = read_jobs(value, state);
+    return 0;
+  case KEY_DRY_RUN:
+    found->dry_run = true;
+    return 0;
+  case KEY_RELABELLINGS:
+    found->n_relabellings = read_relabellings(value, state);
     return 0;
   case KEY_RESUME:
     found->resume = true;
@@ -315,6 +343,15 @@ static int run_command(int argc, char **argv) {
        .arg = "N",
        .doc = "Cells of a sweep that run at a time, each in a process of its own; by default as "
               "many as there are processors, over OMP_NUM_THREADS where that is set"},
+      {.name = "dry-run",
+       .key = KEY_DRY_RUN,
+       .doc = "Runs nothing, and lists the cells, with an estimate of time and size"},
+      {.name = "relabellings",
+       .key = KEY_RELABELLINGS,
+       .arg = "R",
+       .flags = OPTION_ARG_OPTIONAL,
+       .doc = "Runs all with R (default 32) orders of the experts that the balancers see: what "
+              "ties alone do; the same as --set sweep.relabel=1..R"},
       {.name = "resume",
        .key = KEY_RESUME,
        .doc = "Goes on with what an earlier run of the same sweep has finished"},
