@@ -164,14 +164,18 @@ static mb_status write_figure(const mb_figure_source *source, const mb_figure *f
 static mb_status write_figures(plot_arguments *arguments, const mb_figure_source *source,
                                const char *folder) {
   size_t n = 0;
+  bool apply = false;
 
   for (size_t i = 0; i < arguments->n_figures; i++) {
     const mb_figure *figure = arguments->figures[i];
     if (!arguments->named && mb_figure_check(figure, source) != MB_OK) {
       continue;
     }
+    apply = true;
     mb_status status = write_figure(source, figure, folder);
-    if (!arguments->named && status == MB_ERR_UNSUPPORTED) {
+    /* All that is there was checked when the file was opened: what is missing now was never there.
+     */
+    if (!arguments->named && (status == MB_ERR_UNSUPPORTED || status == MB_ERR_FORMAT)) {
       (void)fprintf(stderr, "moebal: %s is left out: %s\n", figure->name, mb_error_message());
       continue;
     }
@@ -180,7 +184,7 @@ static mb_status write_figures(plot_arguments *arguments, const mb_figure_source
     arguments->figures[n++] = figure;
   }
   arguments->n_figures = n;
-  return n > 0
+  return apply
              ? MB_OK
              : MB_FAIL(MB_ERR_PARAM,
                        "%s: no figure is of such a sweep (`moebal list figures`); --run RUN draws "

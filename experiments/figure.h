@@ -39,8 +39,8 @@ typedef struct mb_figure {
   const mb_figure_sweep *sweep; /* NULL: it is a figure of one run */
   /* Required. Writes header and rows, and a caption: what is shown, of how many steps, plans or
      seeds, and what its intervals are, in lines of text. Returns MB_OK, what reading the results
-     returned (MB_ERR_UNSUPPORTED: they lack what it is drawn from), or MB_ERR_MEMORY; whether
-     writing went well, mb_table_finish() tells. */
+     returned (MB_ERR_FORMAT: they lack what it is drawn from), MB_ERR_UNSUPPORTED where there is
+     nothing to draw, or MB_ERR_MEMORY; whether writing went well, mb_table_finish() tells. */
   mb_status (*tabulate)(const mb_figure_source *source, mb_table *table, FILE *caption);
 } mb_figure;
 

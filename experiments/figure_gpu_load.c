@@ -11,7 +11,6 @@ typedef struct panel {
   const char *label;
   size_t plan, layer;
   int64_t step;
-  double gain;
   double *before, *after; /* [D] */
 } panel;
 
@@ -88,7 +87,6 @@ static mb_status choose(const mb_results *results, size_t strategy, size_t n_gpu
     chosen->plan = median->plan;
     chosen->layer = median->layer;
     chosen->step = plans.step[median->plan];
-    chosen->gain = median->gain;
     sort_shares(n_gpus, plans.next_before + at, chosen->before);
     sort_shares(n_gpus, plans.next_after + at, chosen->after);
   }

@@ -65,7 +65,7 @@ static mb_status measure_plans(const mb_results *results, size_t strategy, size_
 
   *n = 0;
   for (size_t k = 0; status == MB_OK && k < plans->n_plans; k++) {
-    double value[N_MEASURES] = {0};
+    double value[N_MEASURES] = {NAN, NAN, NAN};
     if (mb_figure_plan_counts(run, plans->step[k])) {
       measure_sums(run, n_gpus, plans, k, value);
       status = measure_steps(results, strategy, plans->step[k], buffer, &value[STEPS]);

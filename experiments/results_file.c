@@ -1,6 +1,7 @@
 /* experiments/results_file.c */
 #include "experiments/results_file.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,7 +18,7 @@ struct mb_results_file {
   char **runs;            /* [n_cells] */
   char **errors;          /* [n_cells]; NULL: no cell failed */
   char **keys;            /* [n_keys] */
-  char ***columns;        /* [n_keys][n_cells] */
+  char ***columns;        /* [n_keys][n_cells], none NULL */
   const char **values;    /* [n_cells,n_keys] */
   mb_results_cell *cell;  /* [n_cells] */
 };
@@ -28,6 +29,21 @@ static mb_status no_memory(const mb_results_file *file) {
 }
 
 /* --- the table /cells --- */
+
+/* A column of texts that may be shown to people. */
+static mb_status read_column(const mb_results_table *table, const char *name, char ***column) {
+  char **texts = NULL;
+
+  MB_TRY(mb_results_table_texts(table, name, &texts));
+  for (size_t i = 0; i < table->n_rows; i++) {
+    if (!mb_results_is_printable(texts[i])) {
+      mb_results_texts_free(table->n_rows, texts);
+      return MB_FAIL(MB_ERR_FORMAT, "%s: /cells: row %zu has control characters", table->path, i);
+    }
+  }
+  *column = texts;
+  return MB_OK;
+}
 
 /* All columns but run and error are keys. */
 static mb_status read_keys(mb_results_file *file, const mb_results_table *table) {
@@ -43,31 +59,26 @@ static mb_status read_keys(mb_results_file *file, const mb_results_table *table)
       free(name);
       continue;
     }
-    file->keys[file->cells.n_keys++] = name;
-    MB_TRY(mb_results_table_texts(table, name, &file->columns[file->cells.n_keys - 1]));
+    char **column = NULL;
+    mb_status status = read_column(table, name, &column);
+    if (status != MB_OK) {
+      free(name);
+      return status;
+    }
+    file->keys[file->cells.n_keys] = name;
+    file->columns[file->cells.n_keys++] = column;
   }
   return MB_OK;
 }
 
 static mb_status read_table(mb_results_file *file, const mb_results_table *table) {
   file->cells.n_cells = table->n_rows;
-  MB_TRY(mb_results_table_texts(table, "run", &file->runs));
-  MB_TRY(mb_results_table_texts(table, "error", &file->errors));
-  return read_keys(file, table);
-}
-
-/* What the table says may be shown to people. */
-static mb_status check_texts(const mb_results_file *file) {
-  for (size_t i = 0; i < file->cells.n_cells; i++) {
+  MB_TRY(read_column(table, "run", &file->runs));
+  MB_TRY(read_column(table, "error", &file->errors));
+  MB_TRY(read_keys(file, table));
+  for (size_t i = 0; i < table->n_rows; i++) {
     if (!mb_results_is_name(file->runs[i])) {
       return MB_FAIL(MB_ERR_FORMAT, "%s: /cells: row %zu: the run's name is none", file->path, i);
-    }
-    bool fine = mb_results_is_printable(file->errors[i]);
-    for (size_t j = 0; j < file->cells.n_keys; j++) {
-      fine = fine && mb_results_is_printable(file->columns[j][i]);
-    }
-    if (!fine) {
-      return MB_FAIL(MB_ERR_FORMAT, "%s: /cells: row %zu has control characters", file->path, i);
     }
   }
   return MB_OK;
@@ -169,7 +180,6 @@ static mb_status read_cells(mb_results_file *file) {
   mb_status status = read_table(file, &table);
   mb_results_table_close(&table);
   MB_TRY(status);
-  MB_TRY(check_texts(file));
   MB_TRY(make_cells(file));
   return check_runs(file);
 }
@@ -316,6 +326,33 @@ mb_status mb_results_file_open_run(const mb_results_file *file, size_t cell, mb_
   return mb_results_open_run(file->path, file->file, one->run, &file->summaries, results);
 }
 
+/* A text, or a whole number as text. */
+static mb_status read_provenance(const mb_results_object *object, const char *name, char **text) {
+  hid_t attribute = H5Aopen(object->id, name, H5P_DEFAULT);
+  hid_t type = attribute >= 0 ? H5Aget_type(attribute) : H5I_INVALID_HID;
+  bool whole = type >= 0 && H5Tget_class(type) == H5T_INTEGER;
+  int64_t number = 0;
+  char digits[32];
+
+  if (type >= 0) {
+    (void)H5Tclose(type);
+  }
+  if (attribute >= 0) {
+    (void)H5Aclose(attribute);
+  }
+  if (!whole) {
+    return mb_results_attribute_text(object, name, text);
+  }
+  MB_TRY(mb_results_attribute_integers(object, name, H5T_NATIVE_INT64, 1, &number));
+  (void)snprintf(digits, sizeof digits, "%" PRId64, number);
+  char *copy = strdup(digits);
+  if (copy == NULL) {
+    return MB_FAIL(MB_ERR_MEMORY, "%s: no memory for %s", object->path, name);
+  }
+  *text = copy;
+  return MB_OK;
+}
+
 mb_status mb_results_file_provenance(const mb_results_file *file, const char *name, char **text) {
   hid_t group = H5Lexists(file->file, "/provenance", H5P_DEFAULT) > 0
                     ? H5Gopen2(file->file, "/provenance", H5P_DEFAULT)
@@ -324,7 +361,7 @@ mb_status mb_results_file_provenance(const mb_results_file *file, const char *na
   mb_status status = MB_OK;
 
   if (group >= 0 && mb_results_has_attribute(&object, name)) {
-    status = mb_results_attribute_text(&object, name, text);
+    status = read_provenance(&object, name, text);
   } else {
     char *empty = calloc(1, 1);
     status = empty != NULL ? MB_OK : no_memory(file);

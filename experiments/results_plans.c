@@ -53,7 +53,9 @@ static mb_status read_plan_row(const mb_results *results, size_t strategy, const
                                  results->run.n_steps, &dataset));
   mb_status status = k < dataset.size[0]
                          ? mb_results_dataset_read(&dataset, k, 1, type, values)
-                         : MB_FAIL(MB_ERR_FORMAT, "%s: %s: there is no plan %zu, as in effect_step",
+                         : MB_FAIL(MB_ERR_FORMAT,
+                                   "%s: %s: should be whole numbers of shape [plans,..] "
+                                   "with a row for plan %zu, as effect_step has",
                                    results->path, object, k);
   mb_results_dataset_close(&dataset);
   return status;

@@ -234,6 +234,11 @@ static mb_status finish_axis(mb_sweep_axes *axes, size_t first, const mb_yaml *s
   return MB_OK;
 }
 
+/* An empty list or mapping is just "empty". */
+static const char *kind_name(const mb_yaml *node) {
+  return node->kind != MB_YAML_SCALAR && node->n_children == 0 ? "empty" : mb_yaml_kind_name(node);
+}
+
 static mb_status add_group(mb_sweep_axes *axes, const mb_yaml *group, const mb_yaml *sweep) {
   size_t first = axes->n_keys;
 
@@ -241,9 +246,7 @@ static mb_status add_group(mb_sweep_axes *axes, const mb_yaml *group, const mb_y
     return mb_yaml_fail(group, MB_ERR_PARAM,
                         "sweep: zip is %s, but has to be a mapping of lists that go together, "
                         "{KEY: [...], KEY: [...]}, or a list of such mappings",
-                        group->kind == MB_YAML_MAPPING || group->n_children > 0
-                            ? mb_yaml_kind_name(group)
-                            : "empty");
+                        kind_name(group));
   }
   for (size_t i = 0; i < group->n_children; i++) {
     MB_TRY(add_key(axes, group->children[i], axes->n_axes));
@@ -265,7 +268,7 @@ static mb_status read_axes(const mb_yaml *sweep, mb_sweep_axes *axes) {
   if (sweep->kind != MB_YAML_MAPPING || sweep->n_children == 0) {
     return mb_yaml_fail(sweep, MB_ERR_PARAM,
                         "sweep is %s, but has to be a mapping of lists: {KEY: [VALUE, ...]}",
-                        sweep->n_children > 0 ? mb_yaml_kind_name(sweep) : "empty");
+                        kind_name(sweep));
   }
   for (size_t i = 0; i < sweep->n_children; i++) {
     const mb_yaml *child = sweep->children[i];

@@ -34,15 +34,16 @@ unset grid
 set tics front
 set tmargin at screen down(0.04)
 set bmargin at screen down(tall - 0.76)
-set label 1 "step" center at graph 0.5, screen down(tall - 0.5)
+set label 1 scored_from > 0 ? "step (left of the black line: not scored)" : "step" center at graph 0.5, screen down(tall - 0.5)
 set label 3 "MoE layer" center rotate at screen across(0.11), graph 0.5
 set ytics scale 0.3 ()
-# Layers are labelled by their number in the model, the first, the middle and the last of each panel.
+# Layers are labelled by their number in the model: at most five, evenly, from the first to the last.
+labels = n_layers < 5 ? n_layers : panel(n) < 0.6 && n_layers > 5 ? 4 : 5
 array id[n_layers]
 stats table skip 1 every ::0::(n_layers - 1) using (id[int(column(4)) + 1] = column(5)) nooutput
 do for [i = 1 : n] {
-  do for [part = 0 : (n_layers > 2 ? 2 : n_layers - 1)] {
-    r = n_layers > 2 ? (part * (n_layers - 1)) / 2 : part
+  do for [part = 0 : labels - 1] {
+    r = labels > 1 ? int(part * (n_layers - 1.0) / (labels - 1) + 0.5) : 0
     set ytics add (sprintf("%d", id[r + 1]) base(i) + r)
   }
   set object i rectangle from 0, base(i) - 0.5 to last, base(i) + n_layers - 0.5 front \
@@ -59,9 +60,14 @@ set palette defined (0 "#fde725", 1 "#c2df23", 2 "#86d549", 3 "#52c569", 4 "#2ab
 set cbrange [1 : top]
 set logscale cb
 set cbtics scale 0.4 offset 0,tic_shift
-if (top < 1.5) { set cbtics (1, 1.02, 1.05, 1.1, 1.2, 1.3, 1.4) }
-if (top >= 1.5 && top < 6) { set cbtics (1, 1.2, 1.5, 2, 3, 4, 5) }
-if (top >= 6) { set cbtics (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024) }
+# Round numbers, and the end of the scale where it is not next to one.
+steps = top < 1.5 ? "1 1.02 1.05 1.1 1.2 1.3 1.4" : top < 6 ? "1 1.2 1.5 2 2.5 3 4 5" : "1 2 4 8 16 32 64 128 256 512 1024"
+set cbtics ()
+do for [k = 1 : words(steps)] {
+  tick = word(steps, k) + 0
+  if (log(top / tick) > 0.09 * log(top)) { set cbtics add (word(steps, k) tick) }
+}
+set cbtics add (sprintf("%.3g", top) top)
 set colorbox horizontal user origin screen across(0.52), screen down(tall - 0.31) \
   size screen across(width - 0.67), screen 0.07 / tall
 set label 2 "imbalance (max / mean GPU load)" center at graph 0.5, screen down(tall - 0.08)

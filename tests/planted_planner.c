@@ -2,7 +2,7 @@
  *
  *   planted_planner FAULT
  *
- *   none         no fault: the very placements of l2
+ *   faithful     no fault: the very placements of l2
  *   copy-short   replication gives one copy too few; the least loaded expert gets it
  *   early        the window ends one interval early: the loads are those of the request before
  *   hot-pair     two replicas of the hottest expert share a GPU
@@ -297,8 +297,8 @@ int main(int argc, char **argv) {
   char current[LINE_SIZE];
   char out[LINE_SIZE];
 
-  if (strstr(" none copy-short early hot-pair ties ", p.fault) == NULL || argc != 2) {
-    (void)fputs("usage: planted_planner none|copy-short|early|hot-pair|ties\n", stderr);
+  if (strstr(" faithful copy-short early hot-pair ties ", p.fault) == NULL || argc != 2) {
+    (void)fputs("usage: planted_planner faithful|copy-short|early|hot-pair|ties\n", stderr);
     return 2;
   }
   if (fgets(line, sizeof line, stdin) == NULL ||

@@ -264,7 +264,7 @@ def test_full_disk():
     write("c.yaml", ENDLESS.replace("1e8", "20000"))
 
     def limit():
-        resource.setrlimit(resource.RLIMIT_FSIZE, (60000, 60000))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (300000, 300000))
 
     refused("File too large; ", "c.yaml", "-q", "--jobs", "1", preexec_fn=limit)
     assert len(finished_names()) == 1 and not os.path.exists(OUT)

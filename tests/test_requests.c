@@ -296,6 +296,7 @@ static void test_batching(void) {
 
   /* Little's law: 50 slots, some 1 step of reading and 100 of writing. */
   CU_ASSERT_DOUBLE_EQUAL(mixed.begun, 50.0 / 101.4, 0.02);
+  CU_ASSERT_DOUBLE_EQUAL(mixed.begun * mb_batching_lifetime(&params), 50.0, 2.0);
   CU_ASSERT_DOUBLE_EQUAL(mixed.begun_early, mixed.begun, 0.04);
   CU_ASSERT_DOUBLE_EQUAL(mixed.prompts, mixed.begun * 700.0, 0.04 * 350.0);
   CU_ASSERT_DOUBLE_EQUAL(mixed.outputs, mixed.begun * 100.0, 0.04 * 50.0);
@@ -307,6 +308,7 @@ static void test_batching(void) {
   CU_ASSERT_EQUAL(decode.outputs, 50.0);
   CU_ASSERT_EQUAL(decode.prompts, 0.0);
   CU_ASSERT_DOUBLE_EQUAL(decode.begun, 0.5, 0.02);
+  CU_ASSERT_DOUBLE_EQUAL(decode.begun * mb_batching_lifetime(&params), 50.0, 2.0);
   CU_ASSERT_DOUBLE_EQUAL(decode.begun_early, 0.5, 0.04);
 
   /* Requests of equal length don't end together: the first ones were not all begun at once. */
@@ -328,6 +330,7 @@ static void test_batching(void) {
   CU_ASSERT_EQUAL(prefill.outputs, 0.0);
   CU_ASSERT_DOUBLE_EQUAL(prefill.prompts, 1000.0, 1.0); /* there is always a next prompt */
   CU_ASSERT_DOUBLE_EQUAL(prefill.begun, 1000.0 / 700.0, 0.06);
+  CU_ASSERT_DOUBLE_EQUAL(prefill.begun * mb_batching_lifetime(&params), 50.0, 2.0);
 }
 
 /* After the change all new requests are of the second domain: a life later there are no others. */

@@ -275,13 +275,10 @@ static void test_no_file(void) {
 
 /* --- damaged files --- */
 
-static int reads(const char *path) {
-  mb_results_file *file = NULL;
+/* Whether all runs of an open file can be opened too. */
+static int opens(const mb_results_file *file) {
   int fine = 1;
 
-  if (mb_results_file_open(path, &file) != MB_OK) {
-    return 0;
-  }
   for (size_t i = 0; i < mb_results_file_cells(file)->n_cells; i++) {
     mb_results *results = NULL;
     if (mb_results_file_cells(file)->cell[i].error[0] == '\0') {
@@ -289,7 +286,6 @@ static int reads(const char *path) {
     }
     mb_results_destroy(results);
   }
-  mb_results_file_close(file);
   return fine;
 }
 
@@ -306,27 +302,27 @@ static void test_damaged(void) {
   size_t size = 0;
   char *bytes = results_slurp(cells_write("whole.h5"), &size);
   const char *path = results_path("damaged.h5");
+  mb_results_file *file = NULL;
   size_t refused = 0;
 
   CU_ASSERT_PTR_NOT_NULL_FATAL(bytes);
-  CU_ASSERT(reads(results_path("whole.h5")));
   for (size_t cut = 0; cut < 20; cut++) {
     write_bytes(path, bytes, size * cut / 20);
-    CU_ASSERT_FALSE(reads(path));
+    CU_ASSERT_NOT_EQUAL(mb_results_file_open(path, &file), MB_OK);
     CU_ASSERT(strstr(mb_error_message(), "damaged.h5") != NULL);
   }
-  for (size_t i = 0; i < 300; i++) {
+  for (size_t i = 0; i < 100; i++) {
     size_t at = (i * 2654435761U) % size;
-    mb_results_file *file = NULL;
+    file = NULL;
     bytes[at] = (char)(bytes[at] ^ 0x55);
     write_bytes(path, bytes, size);
     mb_status status = mb_results_file_open(path, &file);
-    CU_ASSERT(status != MB_OK || reads(path));
+    CU_ASSERT(status != MB_OK || opens(file));
     refused += status != MB_OK;
     mb_results_file_close(file);
     bytes[at] = (char)(bytes[at] ^ 0x55);
   }
-  CU_ASSERT(refused > 10);
+  CU_ASSERT(refused > 5);
   free(bytes);
 }
 
@@ -334,12 +330,12 @@ int main(void) {
   CU_TestInfo tests[] = {{"a file with one run", test_one_run},
                          {"several runs without /cells", test_runs_without_cells},
                          {"several cells", test_cells},
+                         {"damaged files", test_damaged},
                          {"wrong cells", test_wrong_cells},
                          {"wrong tables", test_wrong_tables},
                          {"a wrong run", test_wrong_run},
                          {"wrong summaries", test_wrong_summary},
                          {"no file", test_no_file},
-                         {"damaged files", test_damaged},
                          CU_TEST_INFO_NULL};
 
   (void)H5Eset_auto2(H5E_DEFAULT, NULL, NULL);

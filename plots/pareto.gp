@@ -1,0 +1,83 @@
+# What the two figures of balance against a cost share; they set `cost_name` and load style.gp before.
+# Points are means, bars their 95 % intervals in both directions; the small numbers are the swept
+# values, at the first and the last strategy that has several points. A strategy without a cost is a
+# line across, or a remark at the top where it would take the others' place.
+mean(i) = first + (i - 1) * stride
+low(i) = mean(i) + 1
+high(i) = mean(i) + 2
+cost(i) = mean(i) + 3
+cost_low(i) = mean(i) + 4
+cost_high(i) = mean(i) + 5
+
+least = 1e300; most = 0; bottom = 1e300; top = 0
+array points[n]
+array level[n]
+do for [i = 1 : n] {
+  points[i] = 0
+  level[i] = NaN
+  stats table skip 1 using (column(cost(i)) > 0 ? (points[i] = points[i] + 1, \
+      least = column(cost(i)) < least ? column(cost(i)) : least, most = column(cost(i)) > most ? column(cost(i)) : most) : 0, \
+      column(mean(i)) > 0 ? (level[i] = column(mean(i))) : 0) nooutput
+  if (points[i] > 0) {
+    stats table skip 1 using (column(mean(i)) < bottom ? (bottom = column(mean(i))) : 0, \
+                              column(mean(i)) > top ? (top = column(mean(i))) : 0) nooutput
+    stats table skip 1 using (column(high(i)) > top ? (top = column(high(i))) : 0, \
+                              column(low(i)) < bottom ? (bottom = column(low(i))) : 0) nooutput
+  }
+}
+is_line(i) = points[i] == 0 && level[i] == level[i]
+do for [i = 1 : n] { if (is_line(i) && top == 0) { top = level[i]; bottom = level[i] } }
+reach = top + 0.6 * (top - bottom)
+beyond = ""
+do for [i = 1 : n] { if (is_line(i)) {
+  if (level[i] > reach || level[i] < bottom - (top - bottom)) {
+    beyond = beyond . (beyond eq "" ? "" : ", ") . sprintf("%s: %.3f", label[i], level[i])
+  } else {
+    top = level[i] > top ? level[i] : top
+    bottom = level[i] < bottom ? level[i] : bottom
+  }
+} }
+least = most > 0 ? least : 0.1
+most = most > 0 ? most : 1
+ratio = most / least > 1.5 ? most / least : 1.5
+margin_y = top - bottom > 0.01 ? 0.1 * (top - bottom) : 0.01
+
+set logscale x
+set xrange [least / ratio ** 0.08 : most * ratio ** 0.10]
+set yrange [bottom - margin_y : top + (beyond eq "" ? 1 : 1.8) * margin_y]
+if (beyond ne "") { set label 4 beyond . " (beyond this axis)" at graph 0.99, graph 0.96 right font font(small) textcolor rgb "#606060" }
+set rmargin at screen across(width - 0.2)
+set format x "%g"
+set format y "%.4g"
+# A decade or two of a log axis need more labels than powers of ten.
+set xtics nomirror
+if (ratio < 4) { set xtics auto; unset logscale x; set xrange [least - 0.1 * (most - least) - 0.02 * least : most + 0.12 * (most - least) + 0.02 * most] } else {
+  if (ratio < 100) {
+    set xtics (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, \
+               "2000" 2000, "5000" 5000, "10000" 10000, "20000" 20000, "50000" 50000, "100000" 100000)
+  }
+}
+set grid x
+set label 1 cost_name center at graph 0.5, screen down(tall - 0.08)
+set label 3 "run imbalance (max / mean)" center rotate at screen across(0.11), graph 0.5
+
+do for [i = 1 : n] {
+  if (is_line(i)) { set arrow 500 + i from graph 0, first level[i] to graph 1, first level[i] nohead back ls style[i] lw 0.7 }
+}
+first_named = 0; last_named = 0
+do for [i = 1 : n] {
+  if (points[i] > 1 && style[i] <= n_styles) { first_named = first_named == 0 ? i : first_named; last_named = i }
+}
+is_named(i) = i == first_named || i == last_named
+# Beyond the end of the bar, if there is one.
+side(i) = i == first_named ? 0.55 : -0.55
+end_of(i) = i == first_named ? column(high(i)) : column(low(i))
+beside(i) = end_of(i) == end_of(i) ? end_of(i) : column(mean(i))
+readout = "name=condition each=x" . (ratio < 4 ? "" : " log=x")
+plot for [i = 1 : n] table skip 1 using (column(cost(i))):(column(low(i))):(0):(column(high(i)) - column(low(i))) \
+       with vectors heads size screen 0.006,90 lc rgb colour[i] lw 0.6 dt 1, \
+     for [i = 1 : n] table skip 1 using (column(cost_low(i)) > 0 ? column(cost_low(i)) : NaN):(column(mean(i))):(column(cost_high(i)) - column(cost_low(i))):(0) \
+       with vectors heads size screen 0.006,90 lc rgb colour[i] lw 0.6 dt 1, \
+     for [i = 1 : n] table skip 1 using (column(cost(i))):(column(mean(i))) with linespoints ls style[i], \
+     for [i = 1 : n] table skip 1 using (is_named(i) ? column(cost(i)) : NaN):(beside(i)):(strcol(2)) \
+       with labels center offset 0,side(i) font font(0.83 * small) tc rgb colour[i]
