@@ -72,18 +72,24 @@ static mb_status next(void *context, size_t *cell) {
 }
 
 /* Where the launcher bound this rank to some processors, these are its own; else all ranks of the
- * machine share all of its processors. */
+ * machine share all of its processors. Said in the environment, it holds for planners from outside
+ * too. */
 static void take_processors(int n_ranks_here) {
-  long online = sysconf(_SC_NPROCESSORS_ONLN);
+  const char *given = getenv("OMP_NUM_THREADS");
+  long n_online = sysconf(_SC_NPROCESSORS_ONLN);
   int n = omp_get_num_procs();
+  char number[16];
 
-  if (getenv("OMP_NUM_THREADS") != NULL) {
+  if (given != NULL && given[0] != '\0') {
     return;
   }
-  if (n >= online) {
+  if (n >= n_online) {
     n /= n_ranks_here;
   }
-  omp_set_num_threads(n > 1 ? n : 1);
+  n = n > 1 ? n : 1;
+  omp_set_num_threads(n);
+  (void)snprintf(number, sizeof number, "%d", n);
+  (void)setenv("OMP_NUM_THREADS", number, 1);
 }
 
 mb_status mb_rank_link_start(mb_rank_link *link, mb_crew *crew) {

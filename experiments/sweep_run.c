@@ -102,20 +102,24 @@ static mb_status begin(const mb_sweep *sweep, const mb_sweep_options *options, c
 
 /* --- the cells --- */
 
-static mb_status work_in_crew(const mb_sweep *sweep, const mb_parts *parts, const mb_crew *crew) {
-  for (;;) {
-    size_t cell = 0;
-    MB_TRY(mb_interrupt_check());
-    MB_TRY(crew->next(crew->context, &cell));
-    if (cell >= sweep->n_cells) {
-      return MB_OK;
-    }
-    MB_TRY(mb_part_make(sweep, parts, cell, NULL, NULL));
-  }
+/* Of a crew, every process does a cell at a time. */
+static mb_status do_cells(const mb_sweep *sweep, const mb_parts *parts,
+                          const mb_sweep_options *options) {
+  return options->crew != NULL ? mb_workers_run(sweep, parts, options->crew, 1, true)
+                               : mb_workers_run(sweep, parts, NULL, options->jobs, options->quiet);
 }
 
 static bool is_done(const mb_parts *parts, size_t cell) {
   return mb_parts_is_finished(parts, cell) || mb_parts_is_failed(parts, cell);
+}
+
+/* Whether nobody works on a cell. */
+static mb_status find_free(const mb_parts *parts, size_t cell, bool *is_free) {
+  MB_TRY(mb_parts_claim(parts, cell, is_free));
+  if (*is_free) {
+    mb_parts_release(parts, cell);
+  }
+  return MB_OK;
 }
 
 /* What others work on still is waited for; what they left undone is done here. */
@@ -125,9 +129,12 @@ static mb_status do_rest(const mb_sweep *sweep, const mb_parts *parts) {
 
   for (size_t i = 0; i < sweep->n_cells; i++) {
     while (!is_done(parts, i)) {
+      bool is_free = false;
       MB_TRY(mb_interrupt_check());
-      MB_TRY(mb_part_make(sweep, parts, i, NULL, NULL));
-      if (!is_done(parts, i)) {
+      MB_TRY(find_free(parts, i, &is_free));
+      if (is_free) {
+        MB_TRY(mb_workers_run(sweep, parts, NULL, 1, true));
+      } else {
         (void)nanosleep(&pause, NULL);
       }
     }
@@ -220,9 +227,7 @@ static mb_status describe_stop(const mb_sweep *sweep, const mb_parts *parts, con
 
 static mb_status lead(const mb_sweep *sweep, const mb_sweep_options *options, const char *output,
                       mb_parts *parts, mb_sweep_outcome *outcome) {
-  mb_status status = options->crew != NULL
-                         ? work_in_crew(sweep, parts, options->crew)
-                         : mb_workers_run(sweep, parts, options->jobs, options->quiet);
+  mb_status status = do_cells(sweep, parts, options);
 
   if (status == MB_OK) {
     status = do_rest(sweep, parts);
@@ -242,15 +247,16 @@ static mb_status lead(const mb_sweep *sweep, const mb_sweep_options *options, co
   return status;
 }
 
-static mb_status follow(const mb_sweep *sweep, const mb_crew *crew, const char *output) {
+static mb_status follow(const mb_sweep *sweep, const mb_sweep_options *options,
+                        const char *output) {
   mb_parts *parts = NULL;
 
-  MB_TRY(crew->begin(crew->context, MB_OK));
+  MB_TRY(options->crew->begin(options->crew->context, MB_OK));
   MB_TRY(mb_parts_join(sweep, output, &parts));
   if (parts == NULL) {
     return MB_OK;
   }
-  mb_status status = work_in_crew(sweep, parts, crew);
+  mb_status status = do_cells(sweep, parts, options);
   mb_parts_close(parts);
   return status;
 }
@@ -266,7 +272,7 @@ mb_status mb_sweep_run(const mb_sweep *sweep, const mb_sweep_options *options,
   if (!sweep->swept) {
     status = crew == NULL || crew->leads ? run_single(sweep, output) : MB_OK;
   } else if (crew != NULL && !crew->leads) {
-    status = follow(sweep, crew, output);
+    status = follow(sweep, options, output);
   } else {
     status = begin(sweep, options, output, &parts, &made);
     if (crew != NULL) {

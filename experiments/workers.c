@@ -38,6 +38,7 @@ typedef struct board {
 typedef struct workers {
   const mb_sweep *sweep;
   const mb_parts *parts;
+  const mb_crew *crew;       /* NULL: none, the board hands out cells */
   size_t n, n_alive, n_left; /* workers, and cells */
   int n_threads;             /* of each; 0: OpenMP knows */
   pid_t *pid;                /* [n]; 0: ended */
@@ -57,9 +58,18 @@ static void watch_steps(void *watcher, size_t n_steps_done, size_t n_steps) {
   atomic_store(&s->n_steps_done, n_steps_done);
 }
 
+static mb_status next_cell(const workers *w, size_t *cell) {
+  if (w->crew != NULL) {
+    return w->crew->next(w->crew->context, cell);
+  }
+  *cell = atomic_fetch_add(&w->board->next, 1);
+  return MB_OK;
+}
+
 static mb_status work(const workers *w, slot *s) {
   for (;;) {
-    size_t cell = atomic_fetch_add(&w->board->next, 1);
+    size_t cell = 0;
+    MB_TRY(next_cell(w, &cell));
     if (cell >= w->sweep->n_cells) {
       return MB_OK;
     }
@@ -160,7 +170,7 @@ static void bury(workers *w, size_t i, int how) {
     return;
   }
   record_death(w, (size_t)cell, how);
-  if (atomic_load(&w->board->next) < w->sweep->n_cells) {
+  if (w->crew != NULL || atomic_load(&w->board->next) < w->sweep->n_cells) {
     (void)start_worker(w, i);
   }
 }
@@ -252,8 +262,9 @@ static mb_status init(workers *w, size_t jobs) {
              : MB_FAIL(MB_ERR_MEMORY, "no memory for %zu workers", w->n);
 }
 
-mb_status mb_workers_run(const mb_sweep *sweep, const mb_parts *parts, size_t jobs, bool quiet) {
-  workers w = {.sweep = sweep, .parts = parts};
+mb_status mb_workers_run(const mb_sweep *sweep, const mb_parts *parts, const mb_crew *crew,
+                         size_t jobs, bool quiet) {
+  workers w = {.sweep = sweep, .parts = parts, .crew = crew};
 
   mb_status status = init(&w, jobs);
   bool started = status == MB_OK;

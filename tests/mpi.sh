@@ -165,6 +165,13 @@ if [ ! -e /proc/self/task/$$/children ] && [ ! -e /proc/$$/task/$$/children ]; t
   exit 0
 fi
 
+# A cell whose process dies has failed, and its rank goes on.
+start cell.h5 "" 2
+kill -KILL "$(children "$(children "$pid" | tr -d " ")" | tr -d " ")"
+finish 1
+moebal_says "1 of 12 cells failed"
+[ -e cell.h5 ] || fail "a cell that dies takes the others with it"
+
 # Whose work is killed, is left out: its cell is done by another.
 start work.h5 "" 2
 kill -KILL "$(children "$pid" | tr -d " ")"
