@@ -68,11 +68,11 @@ static void there_and_back(void) {
   int32_t labels[P];
 
   CHECK_OK(mb_relabel_init(&one, &SHAPE, 7));
-  for (size_t i = 0; i < 2 * L * E; i++) {
+  for (size_t i = 0; i < (size_t)2 * L * E; i++) {
     load[i] = (double)i;
   }
   mb_relabel_loads(&one, 2, load, by_label);
-  for (size_t i = 0; i < 2 * L * E; i++) {
+  for (size_t i = 0; i < (size_t)2 * L * E; i++) {
     size_t label = (size_t)one.label_of[i % (size_t)(L * E)];
     CU_ASSERT_EQUAL(by_label[i / E * E + label], load[i]);
   }
@@ -289,7 +289,7 @@ static void what_a_planner_sees(void) {
   to = &told;
   run(SHAPE, strategies, 1, 3, 1000, &g);
   CHECK_OK(mb_relabel_init(&one, &SHAPE, 3));
-  for (size_t i = 0; i < 2 * L * E; i++) {
+  for (size_t i = 0; i < (size_t)2 * L * E; i++) {
     size_t label = (size_t)one.label_of[i % (size_t)(L * E)];
     CU_ASSERT_EQUAL(told.load[i / E * E + label], plain.load[i]);
   }
