@@ -101,8 +101,8 @@ static mb_status take_plan(void *context, const mb_plan_record *record) {
   memcpy(g->duplicates[s][k], record->duplicate_slots, L * sizeof *record->duplicate_slots);
   memcpy(g->map[s][k], record->physical_to_logical_map, sizeof g->map[s][k]);
   memcpy(g->planned[s][k], record->planned_imbalance, L * sizeof *record->planned_imbalance);
-  memcpy(g->before[s][k], record->gpu_load_before, 2 * L * sizeof *record->gpu_load_before);
-  memcpy(g->after[s][k], record->gpu_load_after, 2 * L * sizeof *record->gpu_load_after);
+  memcpy(g->before[s][k], record->gpu_load_before, sizeof g->before[s][k]);
+  memcpy(g->after[s][k], record->gpu_load_after, sizeof g->after[s][k]);
   for (size_t l = 0; l < L; l++) {
     g->node[s][k][l] = record->node_imbalance != NULL ? record->node_imbalance[l] : -1.0F;
   }
