@@ -34,7 +34,7 @@ static bool is_averaged(const char *key) {
          strcmp(key, "relabel") == 0;
 }
 
-/* NULL without memory. */
+/* Runs of which no sweep says how they differ are not averaged. NULL without memory. */
 static char *name_condition(const mb_results_cells *cells, const mb_results_cell *cell) {
   char *text = NULL;
   size_t size = 0;
@@ -42,6 +42,9 @@ static char *name_condition(const mb_results_cells *cells, const mb_results_cell
 
   if (stream == NULL) {
     return NULL;
+  }
+  if (cells->n_keys == 0 && cells->n_cells > 1) {
+    (void)fprintf(stream, "run=%s", cell->run);
   }
   for (size_t i = 0; i < cells->n_keys; i++) {
     if (!is_averaged(cells->key[i])) {

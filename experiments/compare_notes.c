@@ -79,50 +79,30 @@ static void put_interval(const mb_compare_view *view, const counts *n, FILE *str
                        : n->bootstraps == 0          ? "Student's t"
                                                      : "bootstrap-t, or Student's t over few seeds";
 
-  (void)fprintf(stream, "interval: %g %%, %s over the units", 100 * view->options->confidence,
-                method);
+  (void)fprintf(stream, " Interval: %g %%, %s over units", 100 * view->options->confidence, method);
   if (n->relabellings > 1) {
     (void)fprintf(stream, " crossed with %zu relabellings", n->relabellings);
   }
-  (void)fprintf(stream,
-                "; p: a test that flips the signs of whole units, corrected for the %zu "
-                "comparisons by Holm. ",
-                n->intervals);
-}
-
-static void put_unit(const counts *n, FILE *stream) {
-  if (n->blocks > 0) {
-    (void)fputs("Units: blocks of consecutive steps, as steps are not independent; as long as the "
-                "largest of plan interval, window, request lifetime and what the differences "
-                "themselves ask for (data), in whole intervals. ",
-                stream);
-  } else {
-    (void)fputs("Units: independently generated loads, one a seed. ", stream);
-  }
-}
-
-static void put_verdicts(const mb_compare_view *view, FILE *stream) {
-  (void)fprintf(stream,
-                "Verdict: tie, the whole interval lies within %g %%; better or worse, it is on "
-                "one side of 0; unclear, neither; too few, less than 20 blocks, of which no "
-                "interval can be made.",
-                100 * view->options->margin);
+  (void)fprintf(stream, ". p: the signs of whole units flipped, Holm over %zu comparison%s.",
+                n->intervals, n->intervals == 1 ? "" : "s");
 }
 
 void mb_compare_put_meaning(const mb_compare_view *view, FILE *stream) {
   counts n = count_rows(view);
 
-  (void)fputs("Differences are paired by step, seed and relabelling, in percent of the baseline's "
-              "run_imbalance: below 0 is better",
+  (void)fputs("Difference: in % of the baseline's run_imbalance, paired; below 0 is better.",
               stream);
   if (n.intervals > 0) {
-    (void)fputs("; ", stream);
     put_interval(view, &n, stream);
-  } else {
-    (void)fputs(". ", stream);
   }
-  put_unit(&n, stream);
-  put_verdicts(view, stream);
+  (void)fprintf(stream,
+                " Tie: the interval is within %g %%; unclear: it is not, and has 0 in it%s. Units: "
+                "%s.",
+                100 * view->options->margin,
+                n.intervals < view->comparison->n_rows ? "; too few: less than 20 blocks" : "",
+                n.blocks > 0 ? "blocks of steps, the longest of plan interval, window, request "
+                               "lifetime and what the differences' correlations ask for (data)"
+                             : "seeds, each with loads of its own");
 }
 
 /* --- what to be careful about --- */
@@ -130,13 +110,12 @@ void mb_compare_put_meaning(const mb_compare_view *view, FILE *stream) {
 static void warn_of_blocks(const counts *n, FILE *stream) {
   if (n->blocks > 0 && n->intervals > 0 && n->by_step_high > 0) {
     (void)fprintf(stream,
-                  "Standard errors are %.1f to %.1f times those that steps would have if they "
-                  "were independent.\n",
+                  "Standard errors by block are %.1f to %.1f times those by step, which are not "
+                  "independent.\n",
                   n->by_step_low, n->by_step_high);
   }
   if (n->blocks > 0 && n->lifetime_unknown) {
-    (void)fputs("How long a request lives is not known: if longer than a block, these intervals "
-                "are too narrow; --lifetime STEPS tells.\n",
+    (void)fputs("How long a request lives is not known: --lifetime STEPS makes blocks as long.\n",
                 stream);
   }
 }
@@ -144,13 +123,12 @@ static void warn_of_blocks(const counts *n, FILE *stream) {
 static void warn_of_relabellings(const counts *n, FILE *stream) {
   if (n->relabellings > 1) {
     (void)fprintf(stream,
-                  "Noise floor: the order of ties and indices alone moves run_imbalance by up to "
-                  "%.2f %% (standard deviation %.2f %%) over %zu relabellings.\n",
-                  n->range, n->sd, n->relabellings);
+                  "Noise floor: over %zu relabellings the order of ties alone moves run_imbalance "
+                  "by up to %.2f %% (standard deviation %.2f %%); the intervals cover it.\n",
+                  n->relabellings, n->range, n->sd);
   } else {
-    (void)fputs("Without relabellings: the order of ties and indices alone moves results by some "
-                "0.3 %, which no interval here covers; `moebal run --relabellings 32` measures "
-                "it.\n",
+    (void)fputs("One relabelling: the order of ties alone can move results by some 0.3 %, which no "
+                "interval here covers; `moebal run --relabellings 32` measures it.\n",
                 stream);
   }
 }

@@ -64,7 +64,7 @@ static inline void cells_put_summary(hid_t file, hsize_t n, const summary_row *r
     double real[8];
     int64_t count[6];
   } row;
-  row whole[8] = {{.run = ""}};
+  row whole[64] = {{.run = ""}};
   hid_t type = H5Tcreate(H5T_COMPOUND, sizeof(row));
 
   cells_insert(type, "strategy", offsetof(row, strategy), cells_text(16));

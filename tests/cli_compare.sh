@@ -1,0 +1,114 @@
+#!/bin/sh
+# `moebal compare`: text, TSV and LaTeX of one run and of a sweep, and what it refuses.
+set -eu
+words=compare
+. "$(dirname "$0")/cli.sh"
+
+cat >tiny.yaml <<END
+name: tiny
+trace: {generate: {use: domains, steps: 520, layers: 3, experts: 16, top_k: 2, groups: 4}}
+cluster: {nodes: 2, gpus: 4, slots: 24}
+schedule: {interval: 20, window: 20}
+strategies: [none, lpt, l2]
+END
+"$moebal" run tiny.yaml --quiet -o tiny.h5
+
+# column NAME ROW: a cell of the table in out.
+column() {
+  awk -F '\t' -v name="$1" -v row="$2" 'NR == 1 { for (i = 1; i <= NF; i++) if ($i == name) at = i }
+    NR == row + 1 { print $at }' out
+}
+# is NAME ROW VALUE
+is() {
+  found=$(column "$1" "$2")
+  [ "$found" = "$3" ] || fail "$1 of row $2 is '$found', not '$3'"
+}
+
+# One run: blocks of 20 steps or more.
+run 0 tiny.h5
+says "lpt"
+says "baseline"
+says "blocks of"
+says "bootstrap-t over units"
+says "--relabellings 32"
+says "--lifetime STEPS"
+[ "$(awk 'length > 110' out | wc -l)" -eq 0 ] || fail "lines are too long"
+run 0 tiny.h5 --format tsv
+[ "$(wc -l <out)" -eq 3 ] || fail "not a header and two rows"
+is strategy 1 none
+is baseline 1 lpt
+is verdict 1 worse
+is unit 1 blocks
+is method 2 bootstrap-t
+[ "$(awk -F '\t' '{ print NF }' out | sort -u | wc -l)" -eq 1 ] || fail "rows of different lengths"
+cp out first
+run 0 tiny.h5 --format tsv
+cmp -s out first || fail "the same command gives other numbers"
+run 0 tiny.h5 --format tsv --seed 7
+if cmp -s out first; then fail "another seed gives the same numbers"; fi
+
+# Too few blocks: no interval, and no p.
+run 0 tiny.h5 --lifetime 100 --format tsv
+is verdict 1 "too few"
+is low 1 NaN
+is p 1 NaN
+is block_from 1 lifetime
+is block_steps 1 100
+is units 1 5
+run 0 tiny.h5 --lifetime 100
+says "too few: less than 20 blocks"
+
+# Seeds and settings.
+cat tiny.yaml - >sweep.yaml <<END
+sweep: {schedule.interval: [20, 40], seed: 1..3}
+END
+"$moebal" run sweep.yaml --quiet -o sweep.h5
+run 0 sweep.h5 --format tsv -b none
+[ "$(wc -l <out)" -eq 5 ] || fail "not a header and four rows"
+is condition 1 schedule.interval=20
+is condition 4 schedule.interval=40
+is unit 1 seeds
+is units 1 3
+is method 1 "Student's t"
+is wins 1 3
+is p 1 0.25
+is p_holm 1 1
+run 0 sweep.h5 --format tsv -b none --per-seed
+[ "$(wc -l <out)" -eq 13 ] || fail "not a header and twelve seeds"
+is seed 3 3
+run 0 sweep.h5 --per-seed
+says "Student's t over units"
+says "schedule.interval=40"
+
+# LaTeX: underscores are escaped, environments end.
+run 0 sweep.h5 --format latex --per-seed
+says '\toprule'
+says 'schedule.interval=20'
+says 'run\_imbalance'
+if grep -q '[^\\]_' out; then fail "an underscore is not escaped"; fi
+[ "$(grep -c '\\begin{' out)" -eq "$(grep -c '\\end{' out)" ] || fail "an environment does not end"
+
+# Relabellings are crossed with the units.
+"$moebal" run tiny.yaml --quiet --relabellings 3 -o relabelled.h5
+run 0 relabelled.h5
+says "crossed with 3 relabellings"
+says "Noise floor: over 3 relabellings"
+run 0 relabelled.h5 --format tsv
+is relabellings 1 3
+is unit 1 blocks
+
+# What is refused.
+refuses 2 "RESULTS.h5 is missing"
+refuses 2 "there is no format 'csv'" tiny.h5 --format csv
+refuses 2 "--confidence is '95', not a number from 0.5 to 0.999" tiny.h5 --confidence 95
+refuses 2 "--margin is '-1'" tiny.h5 --margin=-1
+refuses 2 "--resamples is '10'" tiny.h5 --resamples 10
+refuses 2 "--lifetime is '0'" tiny.h5 --lifetime 0
+refuses 1 "there is no strategy 'l3' to compare with; there is none, lpt, l2" tiny.h5 -b l3
+refuses 1 "none.h5: No such file" none.h5
+"$moebal" run tiny.yaml --quiet --set 'strategies=[lpt]' -o alone.h5
+refuses 1 "only one strategy" alone.h5
+status=0
+"$moebal" compare tiny.h5 >/dev/full 2>err || status=$?
+[ "$status" -eq 1 ] || fail "full disk: exit status $status, not 1"
+one_line "full disk" "No space left"

@@ -1,0 +1,360 @@
+/* tests/test_compare.c - comparisons of small results files, worked out by hand or by numpy. */
+#include "experiments/compare.h"
+
+#include <math.h>
+
+#include "tests/results_cells.h"
+
+enum { CELLS_MAX = 12, STEPS = 250, FIRST = 10 };
+
+/** A cell: where it stands, and what the strategies none and l2_x reach. */
+typedef struct cell {
+  const char *interval; /* of the sweep */
+  int64_t seed;
+  size_t relabel;
+  double none, l2_x; /* run_imbalance */
+  bool failed;
+} cell;
+
+static const double loads[] = {0, 1, 2, 3, 2, 1};
+
+/* --- writing a file --- */
+
+static void put_run(hid_t file, const results_file *content, const cell *one, hsize_t n_steps,
+                    const double *load) {
+  char path[64];
+
+  results_put_run(file, content);
+  (void)snprintf(path, sizeof path, "/runs/%s", content->run);
+  hid_t run = H5Gopen2(file, path, H5P_DEFAULT);
+  results_check(run);
+  results_put_number(run, "seed", one->seed);
+  results_put_number(run, "relabel", (int64_t)one->relabel);
+  if (load != NULL) {
+    results_put_dataset(run, "step_load", H5T_NATIVE_DOUBLE, 1, &n_steps, load);
+  }
+  results_check(H5Gclose(run));
+}
+
+static const char *name_run(size_t i) {
+  static char names[CELLS_MAX][16];
+
+  (void)snprintf(names[i], sizeof names[i], "%zu.x", i);
+  return names[i];
+}
+
+/* The steps are those of results_small(); cells are told apart by their summaries. */
+static mb_results_file *write_cells(const char *name, size_t n, const cell *cells) {
+  static cell_row rows[CELLS_MAX];
+  static summary_row summary[2 * CELLS_MAX];
+  results_file content = results_small();
+  const char *path = results_path(name);
+  hid_t file = H5Fcreate(path, H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT);
+  mb_results_file *opened = NULL;
+  hsize_t n_rows = 0;
+
+  content.n_plans = 0;
+  results_put_text(file, "format", "moebal-results");
+  results_put_number(file, "version", 1);
+  for (size_t i = 0; i < n; i++) {
+    const cell *one = &cells[i];
+    rows[i] = (cell_row){.run = ""};
+    (void)snprintf(rows[i].run, sizeof rows[i].run, "%s", name_run(i));
+    (void)snprintf(rows[i].interval, sizeof rows[i].interval, "%s", one->interval);
+    (void)snprintf(rows[i].seed, sizeof rows[i].seed, "%d", (int)one->seed);
+    (void)snprintf(rows[i].error, sizeof rows[i].error, "%s", one->failed ? "no loads" : "");
+    if (one->failed) {
+      continue;
+    }
+    content.run = name_run(i);
+    put_run(file, &content, one, content.n_steps, loads);
+    for (size_t j = 0; j < 2; j++) {
+      summary_row *row = &summary[n_rows++];
+      *row = (summary_row){.run_imbalance = j == 0 ? one->none : one->l2_x, .worst_layer = 3};
+      (void)snprintf(row->run, sizeof row->run, "%s", name_run(i));
+      (void)snprintf(row->strategy, sizeof row->strategy, "%s", j == 0 ? "none" : "l2_x");
+    }
+  }
+  cells_put_table(file, n, rows);
+  cells_put_summary(file, n_rows, summary);
+  results_check(H5Fclose(file));
+  CHECK_OK(mb_results_file_open(path, &opened));
+  CU_ASSERT_PTR_NOT_NULL_FATAL(opened);
+  return opened;
+}
+
+static mb_comparison compare(const mb_results_file *file, const mb_compare_options *options) {
+  mb_comparison comparison = {.n_rows = 0};
+
+  CHECK_OK(mb_compare(file, options, &comparison));
+  return comparison;
+}
+
+static mb_compare_options defaults(void) {
+  mb_compare_options options;
+
+  mb_compare_options_init(&options);
+  return options;
+}
+
+/* --- blocks --- */
+
+/* Differences without memory, loads of 0 to 6; what is expected of them numpy says, with the
+   formulas written anew. */
+static mb_results_file *write_steps(void) {
+  static results_file content = {
+      .run = "steps", .n_steps = STEPS, .summary_from = FIRST, .n_plans = 0};
+  static const summary_row summary[] = {{"steps", "none", 2.220854978354978, 3},
+                                        {"steps", "l2_x", 2.1724632034632037, 3}};
+  const char *path = results_path("steps.h5");
+  double load[STEPS];
+  mb_results_file *opened = NULL;
+
+  for (int t = 0; t < STEPS; t++) {
+    load[t] = t == 33 ? 0 : (t % 7 == 3 ? 3 : 1) * (1 + t % 2);
+    content.step_imbalance[0][t] = t == 33 ? NAN : 2 + (t * t * 31 + t * 17) % 97 / 200.0;
+    content.step_imbalance[1][t] =
+        content.step_imbalance[0][t] - 0.05 + ((t * t * 13 + t * 29) % 89 - 44) / 1000.0;
+    content.imbalance[0][2 * t] = content.imbalance[0][2 * t + 1] = 1;
+    content.imbalance[1][2 * t] = content.imbalance[1][2 * t + 1] = 1;
+  }
+  results_write(path, &content);
+  hid_t file = H5Fopen(path, H5F_ACC_RDWR, H5P_DEFAULT);
+  hid_t run = H5Gopen2(file, "/runs/steps", H5P_DEFAULT);
+  hsize_t n_steps = STEPS;
+  results_put_number(run, "interval", 10);
+  results_put_number(run, "window", 10);
+  results_put_dataset(run, "step_load", H5T_NATIVE_DOUBLE, 1, &n_steps, load);
+  results_check(H5Gclose(run));
+  cells_put_summary(file, 2, summary);
+  results_check(H5Fclose(file));
+  CHECK_OK(mb_results_file_open(path, &opened));
+  CU_ASSERT_PTR_NOT_NULL_FATAL(opened);
+  return opened;
+}
+
+static void test_blocks(void) {
+  mb_compare_options options = defaults();
+  mb_results_file *file = write_steps();
+  mb_comparison comparison = compare(file, &options);
+
+  CU_ASSERT_EQUAL_FATAL(comparison.n_rows, 1);
+  const mb_compare_row *row = &comparison.row[0];
+  CU_ASSERT_STRING_EQUAL(row->condition, "");
+  CU_ASSERT_STRING_EQUAL(row->strategy, "l2_x");
+  CU_ASSERT_STRING_EQUAL(row->baseline, "none");
+  CU_ASSERT_DOUBLE_EQUAL(row->difference, -0.048391774891774736, 1e-12);
+  CU_ASSERT_DOUBLE_EQUAL(row->error, 0.001638939015107129, 1e-12);
+  CU_ASSERT_DOUBLE_EQUAL(row->error_by_step, 0.0019431712796893989, 1e-12);
+  /* Some two standard errors to either side. */
+  CU_ASSERT_DOUBLE_EQUAL(row->low, row->difference - 2.07 * row->error, 0.3 * row->error);
+  CU_ASSERT_DOUBLE_EQUAL(row->high, row->difference + 2.07 * row->error, 0.3 * row->error);
+  CU_ASSERT_STRING_EQUAL(row->method, "bootstrap-t");
+  CU_ASSERT_DOUBLE_EQUAL(row->p, 0.0001, 1e-12);
+  CU_ASSERT_DOUBLE_EQUAL(row->p_holm, 0.0001, 1e-12);
+  CU_ASSERT(row->n_units == 24 && row->block_length == 10 && !row->lifetime_known);
+  CU_ASSERT_STRING_EQUAL(row->unit, "blocks");
+  CU_ASSERT_STRING_EQUAL(row->block_from, "interval");
+  CU_ASSERT(row->n_seeds == 1 && row->n_wins == 1 && row->n_losses == 0);
+  CU_ASSERT(row->seed[0].seed == -1 && row->n_relabellings == 1 && isnan(row->relabel_sd));
+  CU_ASSERT_EQUAL(row->verdict, MB_COMPARE_BETTER);
+  mb_comparison_fini(&comparison);
+  mb_results_file_close(file);
+}
+
+/* A margin of 3 % holds the whole interval around -2.2 %; other seeds draw other numbers. */
+static void test_options(void) {
+  mb_compare_options options = defaults();
+  mb_results_file *file = write_steps();
+  mb_comparison first = compare(file, &options);
+
+  options.margin = 0.03;
+  mb_comparison other = compare(file, &options);
+  CU_ASSERT_EQUAL(other.row[0].verdict, MB_COMPARE_TIE);
+  CU_ASSERT_DOUBLE_EQUAL(other.row[0].low, first.row[0].low, 0);
+  mb_comparison_fini(&other);
+  options.seed = 1;
+  options.baseline = "l2_x";
+  other = compare(file, &options);
+  CU_ASSERT_STRING_EQUAL(other.row[0].strategy, "none");
+  CU_ASSERT_DOUBLE_EQUAL(other.row[0].difference, -first.row[0].difference, 1e-15);
+  CU_ASSERT(other.row[0].low != -first.row[0].high);
+  mb_comparison_fini(&other);
+  options.confidence = 0.5;
+  options.margin = 0;
+  other = compare(file, &options);
+  CU_ASSERT_EQUAL(other.row[0].verdict, MB_COMPARE_WORSE);
+  CU_ASSERT_DOUBLE_EQUAL(other.row[0].low, other.row[0].difference - 0.685 * other.row[0].error,
+                         0.1 * other.row[0].error);
+  mb_comparison_fini(&other);
+  options.baseline = "l3";
+  CHECK_FAILS(mb_compare(file, &options, &other), MB_ERR_PARAM,
+              "there is no strategy 'l3' to compare with; there is none, l2_x");
+  mb_comparison_fini(&first);
+  mb_results_file_close(file);
+}
+
+/* Requests of 12 steps make blocks of 20, too few for an interval. */
+static void test_too_few(void) {
+  mb_compare_options options = defaults();
+  mb_results_file *file = write_steps();
+
+  options.lifetime = 12;
+  mb_comparison comparison = compare(file, &options);
+  const mb_compare_row *row = &comparison.row[0];
+  CU_ASSERT(row->n_units == 12 && row->block_length == 20 && row->lifetime_known);
+  CU_ASSERT_STRING_EQUAL(row->block_from, "lifetime");
+  CU_ASSERT_EQUAL(row->verdict, MB_COMPARE_TOO_FEW);
+  CU_ASSERT(isnan(row->low) && isnan(row->high) && isnan(row->error));
+  CU_ASSERT(isnan(row->p) && isnan(row->p_holm));
+  CU_ASSERT_DOUBLE_EQUAL(row->difference, -0.048391774891774736, 1e-12);
+  mb_comparison_fini(&comparison);
+  mb_results_file_close(file);
+}
+
+/* --- seeds --- */
+
+/* Differences -0.1, -0.2, -0.3: standard error 0.1 / sqrt(3), and t(0.975) of 2 degrees of freedom
+   is 4.302653; of the 8 flips 2 reach as far. */
+static void test_seeds(void) {
+  static const cell cells[] = {
+      {"2", 1, 0, 2.0, 1.9, false}, {"2", 2, 0, 2.1, 1.9, false}, {"2", 5, 0, 2.5, 2.2, false}};
+  mb_compare_options options = defaults();
+  mb_results_file *file = write_cells("seeds.h5", 3, cells);
+  mb_comparison comparison = compare(file, &options);
+
+  CU_ASSERT_EQUAL_FATAL(comparison.n_rows, 1);
+  const mb_compare_row *row = &comparison.row[0];
+  CU_ASSERT_STRING_EQUAL(row->condition, "schedule.interval=2");
+  CU_ASSERT_DOUBLE_EQUAL(row->value, 2.0, 1e-12);
+  CU_ASSERT_DOUBLE_EQUAL(row->baseline_value, 2.2, 1e-12);
+  CU_ASSERT_DOUBLE_EQUAL(row->difference, -0.2, 1e-12);
+  CU_ASSERT_DOUBLE_EQUAL(row->error, 0.1 / sqrt(3), 1e-12);
+  CU_ASSERT_DOUBLE_EQUAL(row->low, -0.2 - 4.302652730 * 0.1 / sqrt(3), 1e-8);
+  CU_ASSERT_DOUBLE_EQUAL(row->high, -0.2 + 4.302652730 * 0.1 / sqrt(3), 1e-8);
+  CU_ASSERT_DOUBLE_EQUAL(row->p, 0.25, 0);
+  CU_ASSERT_STRING_EQUAL(row->method, "Student's t");
+  CU_ASSERT_STRING_EQUAL(row->unit, "seeds");
+  CU_ASSERT(row->n_units == 3 && row->block_length == 0 && isnan(row->error_by_step));
+  CU_ASSERT(row->n_seeds == 3 && row->n_wins == 3 && row->n_losses == 0);
+  CU_ASSERT(row->seed[2].seed == 5);
+  CU_ASSERT_DOUBLE_EQUAL(row->seed[2].value, 2.2, 0);
+  CU_ASSERT_DOUBLE_EQUAL(row->seed[2].baseline_value, 2.5, 0);
+  CU_ASSERT_DOUBLE_EQUAL(row->moved_experts, 7, 1e-12);
+  CU_ASSERT_EQUAL(row->verdict, MB_COMPARE_UNCLEAR);
+  mb_comparison_fini(&comparison);
+  mb_results_file_close(file);
+}
+
+/* The differences of test_stat_units.c's two-way layout, a hundredth each: relabellings 1 and 2
+   have 1, 2, 6 and 2, 6, 7. The strategy's own values differ over relabellings by 0.01, 0.02, 0.03.
+ */
+static void test_relabellings(void) {
+  static const cell cells[] = {{"2", 1, 1, 1.49, 1.50, false}, {"2", 1, 2, 1.49, 1.51, false},
+                               {"2", 2, 1, 1.48, 1.50, false}, {"2", 2, 2, 1.46, 1.52, false},
+                               {"2", 3, 1, 1.44, 1.50, false}, {"2", 3, 2, 1.46, 1.53, false}};
+  mb_compare_options options = defaults();
+  mb_results_file *file = write_cells("relabelled.h5", 6, cells);
+  mb_comparison comparison = compare(file, &options);
+
+  CU_ASSERT_EQUAL_FATAL(comparison.n_rows, 1);
+  const mb_compare_row *row = &comparison.row[0];
+  CU_ASSERT_DOUBLE_EQUAL(row->difference, 0.04, 1e-12);
+  CU_ASSERT_DOUBLE_EQUAL(row->error, sqrt(17.0 / 6) / 100, 1e-12);
+  CU_ASSERT(row->n_relabellings == 2 && row->n_units == 3 && row->n_losses == 3);
+  CU_ASSERT_DOUBLE_EQUAL(row->relabel_range, 0.02, 1e-12);
+  CU_ASSERT_DOUBLE_EQUAL(row->relabel_sd, sqrt((0.5 + 2 + 4.5) / 3) / 100, 1e-12);
+  CU_ASSERT_DOUBLE_EQUAL(row->seed[1].value, 1.51, 1e-12);
+  CU_ASSERT_DOUBLE_EQUAL(row->p, 0.25, 0);
+  mb_comparison_fini(&comparison);
+  mb_results_file_close(file);
+}
+
+/* Six seeds that all win give p = 2 / 64 in either setting; of two, Holm doubles the first. */
+static void test_conditions(void) {
+  cell cells[12];
+  mb_compare_options options = defaults();
+
+  for (size_t i = 0; i < 12; i++) {
+    double gain = i % 2 == 0 ? 0.1 + 0.001 * (double)i : 0.2 + 0.001 * (double)i;
+    cells[i] = (cell){i % 2 == 0 ? "2" : "4", (int64_t)i / 2, 0, 2, 2 - gain, false};
+  }
+  mb_results_file *file = write_cells("conditions.h5", 12, cells);
+  mb_comparison comparison = compare(file, &options);
+  CU_ASSERT_EQUAL_FATAL(comparison.n_rows, 2);
+  CU_ASSERT_STRING_EQUAL(comparison.row[0].condition, "schedule.interval=2");
+  CU_ASSERT_STRING_EQUAL(comparison.row[1].condition, "schedule.interval=4");
+  CU_ASSERT_DOUBLE_EQUAL(comparison.row[0].difference, -0.105, 1e-12);
+  CU_ASSERT_DOUBLE_EQUAL(comparison.row[1].difference, -0.206, 1e-12);
+  for (size_t i = 0; i < 2; i++) {
+    CU_ASSERT_DOUBLE_EQUAL(comparison.row[i].p, 2.0 / 64, 0);
+    CU_ASSERT_DOUBLE_EQUAL(comparison.row[i].p_holm, 4.0 / 64, 0);
+    CU_ASSERT_EQUAL(comparison.row[i].verdict, MB_COMPARE_BETTER);
+  }
+  mb_comparison_fini(&comparison);
+  mb_results_file_close(file);
+}
+
+/* Its six steps are two blocks. */
+static void test_single_seed_of_sweep(void) {
+  static const cell cells[] = {{"2", 1, 0, 2.0, 1.9, false}};
+  mb_compare_options options = defaults();
+  mb_results_file *file = write_cells("single.h5", 1, cells);
+  mb_comparison comparison = compare(file, &options);
+
+  CU_ASSERT_EQUAL(comparison.row[0].verdict, MB_COMPARE_TOO_FEW);
+  CU_ASSERT_EQUAL(comparison.row[0].n_units, 2);
+  CU_ASSERT_STRING_EQUAL(comparison.row[0].unit, "blocks");
+  mb_comparison_fini(&comparison);
+  mb_results_file_close(file);
+}
+
+/* Seed 2 lacks one of its relabellings; without it the table is full. */
+static void test_missing_cells(void) {
+  static const cell cells[] = {{"2", 1, 1, 1.5, 1.4, false}, {"2", 1, 2, 1.5, 1.4, false},
+                               {"2", 2, 1, 1.5, 1.1, false}, {"2", 2, 2, 1.5, 1.1, true},
+                               {"2", 3, 1, 1.5, 1.3, false}, {"2", 3, 2, 1.5, 1.3, false}};
+  mb_compare_options options = defaults();
+  mb_results_file *file = write_cells("missing.h5", 6, cells);
+  mb_comparison comparison = compare(file, &options);
+
+  CU_ASSERT_EQUAL_FATAL(comparison.n_rows, 1);
+  CU_ASSERT(comparison.n_failed == 1 && comparison.n_spare == 1);
+  CU_ASSERT(comparison.row[0].n_seeds == 2 && comparison.row[0].n_relabellings == 2);
+  CU_ASSERT_DOUBLE_EQUAL(comparison.row[0].difference, -0.15, 1e-12);
+  CU_ASSERT(comparison.row[0].seed[0].seed == 1 && comparison.row[0].seed[1].seed == 3);
+  mb_comparison_fini(&comparison);
+  mb_results_file_close(file);
+}
+
+static void test_refused(void) {
+  static const cell same[] = {{"2", -1, 0, 2.0, 1.9, false}, {"2", -1, 0, 2.1, 1.9, false}};
+  static const cell twice[] = {{"2", 4, 0, 2.0, 1.9, false}, {"2", 4, 0, 2.1, 1.9, false}};
+  mb_compare_options options = defaults();
+  mb_comparison comparison;
+  mb_results_file *file = write_cells("same.h5", 2, same);
+
+  CHECK_FAILS(mb_compare(file, &options, &comparison), MB_ERR_PARAM,
+              "runs 0.x and 1.x have the same loads, those of a trace file");
+  mb_results_file_close(file);
+  file = write_cells("twice.h5", 2, twice);
+  CHECK_FAILS(mb_compare(file, &options, &comparison), MB_ERR_PARAM, "those of seed 4");
+  mb_results_file_close(file);
+}
+
+int main(void) {
+  CU_TestInfo tests[] = {
+      {"blocks of steps", test_blocks},
+      {"options", test_options},
+      {"too few blocks", test_too_few},
+      {"seeds", test_seeds},
+      {"seeds and relabellings", test_relabellings},
+      {"settings of a sweep", test_conditions},
+      {"a sweep of one cell", test_single_seed_of_sweep},
+      {"missing cells", test_missing_cells},
+      {"what cannot be compared", test_refused},
+      CU_TEST_INFO_NULL,
+  };
+  (void)H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
+  return run_suite("compare", tests);
+}
