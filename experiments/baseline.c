@@ -111,7 +111,9 @@ static char *copy_cell(const char *text) {
   char *copy = strdup(text);
 
   for (char *c = copy; c != NULL && *c != '\0'; c++) {
-    *c = (unsigned char)*c < ' ' ? ' ' : *c;
+    if ((unsigned char)*c < ' ') {
+      *c = ' ';
+    }
   }
   return copy;
 }

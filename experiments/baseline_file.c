@@ -20,7 +20,7 @@ typedef struct reader {
   const char *path;
   size_t line;
   size_t n_cells;
-  char *cell[CELLS_MAX];
+  const char *cell[CELLS_MAX]; /* those that the line has not are "" */
   mb_baseline *baseline;
 } reader;
 
@@ -37,6 +37,9 @@ static MB_PRINTF(2, 3) mb_status refuse(const reader *r, const char *format, ...
 /* Cuts a line into its cells, where it is. */
 static mb_status split(reader *r, char *line) {
   r->n_cells = 0;
+  for (size_t i = 0; i < CELLS_MAX; i++) {
+    r->cell[i] = "";
+  }
   for (char *next = line; next != NULL;) {
     char *end = strchr(next, '\t');
     if (r->n_cells == CELLS_MAX) {
@@ -135,7 +138,7 @@ static mb_status read_digest(const reader *r, const char *text, char digest[MB_D
 
 /* A number that is not there yet is -infinity, which no file can say. */
 static mb_status read_score(reader *r) {
-  char **cell = r->cell;
+  const char **cell = r->cell;
   mb_baseline_score *score = NULL;
   size_t metric = 0;
 
@@ -156,7 +159,7 @@ static mb_status read_score(reader *r) {
 }
 
 static mb_status read_part(reader *r) {
-  char **cell = r->cell;
+  const char **cell = r->cell;
   mb_baseline_part *part = NULL;
 
   MB_TRY(want_cells(r, 6, "where, setting, strategy, layer or steps, which, number"));

@@ -86,31 +86,34 @@ static void find_missing(const mb_baseline *of, const mb_baseline *in, bool in_b
   }
 }
 
-/* The pairs of a strategy, of which `first` is the first score. */
+/* The same run before and after. */
+typedef struct pair {
+  const mb_baseline_score *before, *after;
+} pair;
+
+/* All pairs of a strategy. */
 typedef struct pairs {
   size_t n;
-  const mb_baseline_score **before, **after;
-  double *a, *b, *scratch; /* of one metric */
+  pair *pair;
+  double *before, *after, *scratch; /* of one metric */
 } pairs;
 
 static void pairs_fini(pairs *p) {
+  free(p->pair);
   free(p->before);
   free(p->after);
-  free(p->a);
-  free(p->b);
   free(p->scratch);
 }
 
 static bool pairs_init(pairs *p, size_t n) {
-  *p = (pairs){.before = malloc(n * sizeof *p->before),
+  *p = (pairs){.pair = malloc(n * sizeof *p->pair),
+               .before = malloc(n * sizeof *p->before),
                .after = malloc(n * sizeof *p->after),
-               .a = malloc(n * sizeof *p->a),
-               .b = malloc(n * sizeof *p->b),
                .scratch = malloc(n * sizeof *p->scratch)};
-  return p->before != NULL && p->after != NULL && p->a != NULL && p->b != NULL &&
-         p->scratch != NULL;
+  return p->pair != NULL && p->before != NULL && p->after != NULL && p->scratch != NULL;
 }
 
+/* Of the strategy that the score `first` is the first of. */
 static void find_pairs(const mb_baseline *before, const mb_baseline *after, size_t first,
                        pairs *p) {
   p->n = 0;
@@ -119,24 +122,24 @@ static void find_pairs(const mb_baseline *before, const mb_baseline *after, size
     const mb_baseline_score *twin =
         same_strategy(score, &before->score[first]) ? find_twin(after, score) : NULL;
     if (twin != NULL) {
-      p->before[p->n] = score;
-      p->after[p->n++] = twin;
+      p->pair[p->n++] = (pair){score, twin};
     }
   }
 }
 
 static void judge_metric(pairs *p, size_t metric, double margin, mb_check *check) {
-  mb_check_row row = {.setting = p->before[0]->setting,
-                      .strategy = p->before[0]->strategy,
+  mb_check_row row = {.setting = p->pair[0].before->setting,
+                      .strategy = p->pair[0].before->strategy,
                       .metric = metric,
                       .margin = margin};
 
   for (size_t i = 0; i < p->n; i++) {
-    p->a[i] = p->before[i]->value[metric];
-    p->b[i] = p->after[i]->value[metric];
-    row.n_moved += strcmp(p->before[i]->placements, p->after[i]->placements) != 0;
+    const pair *one = &p->pair[i];
+    p->before[i] = one->before->value[metric];
+    p->after[i] = one->after->value[metric];
+    row.n_moved += strcmp(one->before->placements, one->after->placements) != 0;
   }
-  row.judgement = mb_check_judge(p->n, p->a, p->b, margin, p->scratch);
+  row.judgement = mb_check_judge(p->n, p->before, p->after, margin, p->scratch);
   check->row[check->n_rows++] = row;
 }
 

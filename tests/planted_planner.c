@@ -8,6 +8,7 @@
  *   hot-pair     two replicas of the hottest expert share a GPU
  *   ties         no fault, but experts are taken in reverse, and so ties are broken the other way
  */
+#include <assert.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -132,6 +133,8 @@ static void pair_hottest(const planner *p, const double *load, int32_t *map) {
   const size_t per_gpu = p->shape.n_slots / p->shape.n_gpus;
   size_t hottest = 0;
 
+  assert(per_gpu > 0);
+
   for (size_t e = 1; e < p->shape.n_experts; e++) {
     hottest = load[e] > load[hottest] ? e : hottest;
   }
@@ -216,6 +219,7 @@ static void place_layer_short(planner *p, const double *load, int32_t *map) {
   int32_t *node = list + p->shape.n_slots; /* [G] */
   int32_t *rank = node + p->shape.n_slots; /* [G] */
 
+  assert(s.group_size > 0);
   for (size_t g = 0; g < s.n_groups; g++) {
     group_load[g] = 0;
     for (size_t e = g * s.group_size; e < (g + 1) * s.group_size; e++) {
@@ -290,14 +294,29 @@ static void answer(const char *word) {
   (void)fflush(stdout);
 }
 
-int main(int argc, char **argv) {
-  planner p = {.fault = argc == 2 ? argv[1] : ""};
+static int serve(planner *p) {
   char line[LINE_SIZE];
   char loads[LINE_SIZE];
   char current[LINE_SIZE];
   char out[LINE_SIZE];
 
-  if (strstr(" faithful copy-short early hot-pair ties ", p.fault) == NULL || argc != 2) {
+  answer("ready");
+  while (fgets(line, sizeof line, stdin) != NULL) {
+    if (sscanf(line, "plan %*u %4095s %4095s %4095s", loads, current, out) != 3) {
+      (void)fputs("no request\n", stderr);
+      return EXIT_FAILURE;
+    }
+    plan(p, loads, current, out);
+    answer("done");
+  }
+  return EXIT_SUCCESS;
+}
+
+int main(int argc, char **argv) {
+  planner p = {.fault = argc == 2 ? argv[1] : ""};
+  char line[LINE_SIZE];
+
+  if (argc != 2 || strstr(" faithful copy-short early hot-pair ties ", p.fault) == NULL) {
     (void)fputs("usage: planted_planner faithful|copy-short|early|hot-pair|ties\n", stderr);
     return 2;
   }
@@ -310,15 +329,7 @@ int main(int argc, char **argv) {
     return EXIT_FAILURE;
   }
   planner_init(&p);
-  answer("ready");
-  while (fgets(line, sizeof line, stdin) != NULL) {
-    if (sscanf(line, "plan %*u %4095s %4095s %4095s", loads, current, out) != 3) {
-      (void)fputs("no request\n", stderr);
-      return EXIT_FAILURE;
-    }
-    plan(&p, loads, current, out);
-    answer("done");
-  }
+  int status = serve(&p);
   planner_fini(&p);
-  return EXIT_SUCCESS;
+  return status;
 }

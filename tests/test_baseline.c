@@ -216,7 +216,7 @@ static void test_compare(void) {
   add_score(&after, "-", "l2", "9", 1.0);
   after.score[1].placements[0] = 'f';
   CHECK_OK(mb_check_compare(&before, &after, margin, &check));
-  CU_ASSERT_EQUAL_FATAL(check.n_rows, 3 * MB_BASELINE_METRICS);
+  CU_ASSERT_EQUAL_FATAL(check.n_rows, (size_t)3 * MB_BASELINE_METRICS);
   CU_ASSERT_EQUAL(mb_check_count(&check, MB_CHECK_WORSE), MB_BASELINE_METRICS);
   CU_ASSERT_EQUAL(mb_check_count(&check, MB_CHECK_SAME), MB_BASELINE_METRICS);
   CU_ASSERT_EQUAL(mb_check_count(&check, MB_CHECK_BETTER), MB_BASELINE_METRICS);
