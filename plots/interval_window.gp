@@ -65,8 +65,8 @@ do for [i = 1 : n] {
     set label 100 + i label[i] at 0.5, base(i) + n_windows + 0.5 left offset 0,0.55
   }
 }
-set label 1 "interval (steps from plan to plan)" center at graph 0.5, screen down(tall - 0.6)
-set label 3 "window (steps a plan is made from)" center rotate at screen across(0.11), graph 0.5
+set label 1 "interval (steps)" center at graph 0.5, screen down(tall - 0.6)
+set label 3 "window (steps)" center rotate at screen across(0.11), graph 0.5
 set palette defined (0 "#fde725", 1 "#c2df23", 2 "#86d549", 3 "#52c569", 4 "#2ab07f", 5 "#1e9b8a", \
                      6 "#25858e", 7 "#2d708e", 8 "#38588c", 9 "#433e85", 10 "#482173", 11 "#440154")
 most = most - least > 0.001 ? most : least + 0.001

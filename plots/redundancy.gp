@@ -9,7 +9,7 @@ load folder . "style.gp"
 gigabytes = NaN
 stats table skip 1 using (gigabytes = column(2) / column(1), 0) nooutput
 x_name = "slots a GPU"
-y_name = "run imbalance (max / mean)"
+y_name = "run imbalance (log of what is above 1)"
 x_column = 1
 x_key = "slots"
 x_log = 0
