@@ -241,7 +241,6 @@ static mb_status put_provenance(const page *p) {
   } facts[] = {{"start_time", "started"},
                {"version", "moebal"},
                {"git", "sources"},
-               {"dirty", "uncommitted changes (1: yes)"},
                {"compiler", "compiler"},
                {"cpu", "CPU"},
                {"threads", "threads"},

@@ -22,7 +22,8 @@
   }
 
   // A figure's table, and where its rows lie in the drawing: plots/readout.gp says what the keys of
-  // `data` mean.
+  // `spec` mean. `anchors` are the places that a pointer can be near to: {row, series, x, y}. Where x
+  // or y is undefined, the row lies all along that axis; series is -1 where it belongs to none.
   class Rows {
     constructor(data) {
       this.data = data;
@@ -32,11 +33,9 @@
       const [left, right, bottom, top] = data.plot;
       this.toX = Rows.scale(data.x, left, right, log.includes("x"));
       this.toY = Rows.scale(data.y, data.size[1] - bottom, data.size[1] - top, log.includes("y"));
-      this.panel = Number(this.spec.panel || 0);
-      this.panelHeight = this.panel ? this.toY(this.panel) - this.toY(0) : 0;
-      this.x = data.rows.map((row, i) => this.position(row, i, this.spec.x, this.spec.wide, this.toX));
-      this.y = data.rows.map((row, i) => this.position(row, i, this.spec.y, undefined, this.toY));
-      this.drawn = data.rows.map((row, i) => i).filter((i) => this.x[i] !== null && this.y[i] !== null);
+      this.setUpPanels();
+      this.anchors = data.rows.flatMap((row, i) => this.anchorsOf(row, i))
+        .filter(({x, y}) => !Number.isNaN(x) && !Number.isNaN(y));
     }
 
     static scale([from, to], start, end, log) {
@@ -45,86 +44,111 @@
       return (value) => start + (end - start) * (place(value) - place(from)) / length;
     }
 
+    // The series that have a panel, from the top, and a panel's height in the drawing.
+    setUpPanels() {
+      const names = this.data.series.map(([name]) => name);
+      const shown = this.spec.panels ? this.spec.panels.split(",") : names;
+      this.panels = this.spec.panel ? shown.map((name) => names.indexOf(name)) : [];
+      this.panelHeight = this.spec.panel ? this.toY(Number(this.spec.panel)) - this.toY(0) : 0;
+    }
+
     value(row, column) {
       const at = this.data.columns.indexOf(column);
       return at < 0 ? null : row[at];
     }
 
-    // undefined: rows lie all along this axis; null: this row is not drawn.
-    position(row, i, column, wide, scale) {
+    // A series' value in a row.
+    valueOf(row, name) {
+      return this.value(row, this.data.columns.includes(name) ? name : name + ":mean");
+    }
+
+    // The places of a column's different values in their order, from 1.
+    ranks(column) {
+      this.ranked = this.ranked || {};
+      if (!this.ranked[column]) {
+        const all = new Set(this.data.rows.map((row) => this.value(row, column)));
+        this.ranked[column] = [...all].sort((a, b) => a - b);
+      }
+      return this.ranked[column];
+    }
+
+    // Where a row is along one axis; NaN: nowhere.
+    position(row, i, axis, scale) {
+      const column = this.spec[axis];
       if (column === undefined) {
         return undefined;
       }
-      const value = column === "#" ? i + 1 : this.value(row, column);
-      const extra = wide ? (this.value(row, wide) - 1) / 2 : 0;
-      const place = typeof value === "number" ? scale(value + extra) : NaN;
-      return Number.isFinite(place) ? place : null;
-    }
-
-    panelBase(panel) {
-      return (this.data.series.length - 1 - panel) * this.panelHeight;
-    }
-
-    // The row, and in figures of panels the panel, that is nearest to a point of the drawing.
-    nearest(x, y) {
-      let panel = 0;
-      if (this.panel) {
-        const up = (y - this.toY(-0.5)) / this.panelHeight;
-        const last = this.data.series.length - 1;
-        panel = last - Math.min(last, Math.max(0, Math.floor(up)));
+      if (column === "#") {
+        return scale(i + 1);
       }
+      const value = this.value(row, column);
+      if ((this.spec.rank || "").includes(axis)) {
+        return scale(this.ranks(column).indexOf(value) + 1);
+      }
+      const extra = axis === "x" && this.spec.wide ? (this.value(row, this.spec.wide) - 1) / 2 : 0;
+      return typeof value === "number" ? scale(value + extra) : NaN;
+    }
+
+    anchorsOf(row, i) {
+      if (this.spec.each) {
+        return this.data.series.map(([name], series) => {
+          const x = this.value(row, name + ":" + this.spec.each);
+          const y = this.valueOf(row, name);
+          return {row: i, series, x: x === null ? NaN : this.toX(x), y: y === null ? NaN : this.toY(y)};
+        });
+      }
+      const x = this.position(row, i, "x", this.toX);
+      const y = this.position(row, i, "y", this.toY);
+      if (this.panels.length > 0 && y !== undefined) {
+        return this.panels.map((series, panel) => ({
+          row: i, series, x, y: y + (this.panels.length - 1 - panel) * this.panelHeight,
+        }));
+      }
+      return [{row: i, series: -1, x, y}];
+    }
+
+    // The anchor that is nearest to a point of the drawing; null where there is none.
+    nearest(x, y) {
       let best = null;
       let least = Infinity;
-      for (const i of this.drawn) {
-        const dx = this.x[i] === undefined ? 0 : this.x[i] - x;
-        const dy = this.y[i] === undefined ? 0 : this.y[i] + this.panelBase(panel) - y;
+      for (const anchor of this.anchors) {
+        const dx = anchor.x === undefined ? 0 : anchor.x - x;
+        const dy = anchor.y === undefined ? 0 : anchor.y - y;
         if (dx * dx + dy * dy < least) {
           least = dx * dx + dy * dy;
-          best = i;
+          best = anchor;
         }
       }
-      return best === null ? null : {row: best, panel};
+      return best;
     }
 
-    // The next row in a direction of the arrow keys, or the same where there is none.
+    // The next anchor in a direction of the arrow keys, or the same where there is none. On a grid it
+    // is in the same row or column; where anchors lie along one axis, all four keys follow it.
     next(at, right, up) {
-      const here = [this.x[at.row], this.y[at.row]];
-      const along = right !== 0 && here[0] !== undefined || here[1] === undefined ? 0 : 1;
-      const sign = along === 0 ? right || up : -(up || right);
-      const places = along === 0 ? this.x : this.y;
-      const across = along === 0 ? this.y : this.x;
-      const grid = across[at.row] !== undefined;
-      let best = at.row;
+      const along = at.y === undefined || (right !== 0 && at.x !== undefined) ? "x" : "y";
+      const across = along === "x" ? "y" : "x";
+      const sign = along === "x" ? right || up : -(up || right);
+      const grid = at[across] !== undefined && !this.spec.each;
+      let best = at;
       let least = Infinity;
-      for (const i of this.drawn) {
-        const ahead = (places[i] - places[at.row]) * sign;
-        const beside = grid ? Math.abs(across[i] - across[at.row]) : 0;
-        if (ahead > 1e-9 && ahead + 1e3 * beside < least) {
-          least = ahead + 1e3 * beside;
-          best = i;
+      for (const anchor of this.anchors) {
+        const ahead = (anchor[along] - at[along]) * sign;
+        const aside = grid && Math.abs(anchor[across] - at[across]) > 0.01;
+        if (ahead > 0.001 && ahead < least && !aside) {
+          least = ahead;
+          best = anchor;
         }
       }
-      if (best !== at.row && !(grid && this.panel && least > 1e3)) {
-        return {row: best, panel: at.panel};
-      }
-      return this.nextPanel(at, along === 1 ? up : 0);
+      return best;
     }
 
-    nextPanel(at, up) {
-      const panel = at.panel - up;
-      if (!this.panel || up === 0 || panel < 0 || panel >= this.data.series.length) {
-        return at;
+    // The first or the last anchor of those that the left and right keys reach.
+    end(at, sign) {
+      let to = at;
+      for (let next = this.next(to, sign, 0); next !== to; next = this.next(to, sign, 0)) {
+        to = next;
       }
-      const edge = this.drawn.filter((i) => this.x[i] === this.x[at.row])
-        .sort((a, b) => (this.y[b] - this.y[a]) * up);
-      return {row: edge[0], panel};
-    }
-
-    end(at, last) {
-      const places = this.x[at.row] === undefined ? this.y : this.x;
-      const level = this.drawn.filter((i) => places === this.y || this.y[i] === this.y[at.row]);
-      const sorted = level.sort((a, b) => places[a] - places[b]);
-      return {row: sorted[last ? sorted.length - 1 : 0], panel: at.panel};
+      return to;
     }
 
     where(row) {
@@ -153,52 +177,50 @@
           texts.push("(" + number(of(low)) + " to " + number(of(high)) + ")");
         }
       }
+      if (of("x") !== null) {
+        texts.push("at " + number(of("x")) + " " + (this.value(row, "unit") || ""));
+      }
+      if (of("plans")) {
+        texts.push(of("plans") === 1 ? "a plan" : of("plans") + " plans");
+      }
+      const told = ["min", "max", "low", "high", "x", "x_low", "x_high", "plans", "mean", "n"];
       this.data.columns.forEach((column, at) => {
         const suffix = column.startsWith(name + ":") ? column.slice(name.length + 1) : "";
-        if (suffix !== "" && !["min", "max", "low", "high", "plans", "mean"].includes(suffix)) {
+        if (suffix !== "" && !told.includes(suffix)) {
           texts.push(suffix.replace(/_/g, " ") + " " + number(row[at]));
         }
       });
-      const plans = of("plans");
-      if (plans) {
-        texts.push(plans === 1 ? "a plan" : plans + " plans");
-      }
       return texts.length === 0 ? "" : " " + texts.join(" ");
     }
 
-    // [{text, colour, here}] of a row.
-    values(row, panel) {
+    // [{text, colour, here}] of an anchor's row.
+    values(anchor) {
+      const row = this.data.rows[anchor.row];
       const has = (name) => this.data.columns.some((column) => column.split(":")[0] === name);
-      const series = this.data.series.filter(([name]) => has(name));
+      const series = this.data.series.map(([name, colour], i) => ({name, colour, here: i === anchor.series}))
+        .filter(({name}) => has(name) && !(this.spec.each && this.valueOf(row, name) === null));
       if (series.length > 0) {
-        return series.map(([name, colour], i) => {
-          const plain = this.data.columns.includes(name);
-          const value = this.value(row, plain ? name : name + ":mean");
-          return {
-            text: name + " " + number(value) + this.further(row, name),
-            colour,
-            here: this.panel > 0 && i === panel,
-          };
-        });
+        return series.map(({name, colour, here}) => ({
+          text: name + " " + number(this.valueOf(row, name)) + this.further(row, name), colour, here,
+        }));
       }
       const told = Object.values(this.spec);
       return this.data.columns.map((column, at) => ({column, at}))
         .filter(({column}) => !told.includes(column))
-        .map(({column, at}) => ({text: column.replace(/_/g, " ") + " " + number(row[at]), here: false}));
+        .map(({column, at}) => ({text: column.replace(/[_:]/g, " ") + " " + number(row[at]), here: false}));
     }
 
-    // Where lines meet the row: points in the drawing, with the series' colours.
-    points(row, i) {
-      if ((this.x[i] === undefined) === (this.y[i] === undefined)) {
+    // Where the series' lines meet the row: points in the drawing, with their colours.
+    points(anchor) {
+      if ((anchor.x === undefined) === (anchor.y === undefined) || this.spec.panel) {
         return [];
       }
       const [left, right, bottom, top] = this.data.plot;
       const height = this.data.size[1];
       return this.data.series.map(([name, colour]) => {
-        const plain = this.data.columns.includes(name);
-        const value = this.value(row, plain ? name : name + ":mean");
-        const x = this.x[i] === undefined ? this.toX(value) : this.x[i];
-        const y = this.y[i] === undefined ? this.toY(value) : this.y[i];
+        const value = this.valueOf(this.data.rows[anchor.row], name);
+        const x = anchor.x === undefined ? this.toX(value) : anchor.x;
+        const y = anchor.y === undefined ? this.toY(value) : anchor.y;
         return {x, y, colour, value};
       }).filter((at) => at.value !== null && at.x >= left - 1 && at.x <= right + 1 &&
                         at.y <= height - bottom + 1 && at.y >= height - top - 1);
@@ -207,8 +229,8 @@
 
   // One figure with its read-out: pointer, touch and arrow keys.
   class Readout {
-    constructor(figure) {
-      this.rows = new Rows(JSON.parse(figure.querySelector("script").textContent));
+    constructor(figure, rows) {
+      this.rows = rows;
       this.plot = figure.querySelector(".plot");
       this.svg = this.plot.querySelector("svg");
       this.text = figure.querySelector(".readout");
@@ -220,7 +242,7 @@
         role: "slider",
         "aria-label": (name ? name.textContent : "figure") + ": values",
         "aria-valuemin": "1",
-        "aria-valuemax": String(this.rows.data.rows.length),
+        "aria-valuemax": String(this.rows.anchors.length),
       })) {
         this.plot.setAttribute(key, value);
       }
@@ -233,8 +255,9 @@
       const point = (event) => {
         const box = this.svg.getBoundingClientRect();
         const [width, height] = this.rows.data.size;
-        this.show(this.rows.nearest((event.clientX - box.left) / box.width * width,
-                                    (event.clientY - box.top) / box.height * height));
+        const at = this.rows.nearest((event.clientX - box.left) / box.width * width,
+                                     (event.clientY - box.top) / box.height * height);
+        this.show(at);
       };
       this.plot.addEventListener("pointermove", point);
       this.plot.addEventListener("pointerdown", point);
@@ -245,31 +268,29 @@
       });
       this.plot.addEventListener("focus", () => {
         if (this.at === null) {
-          this.show(this.first());
+          this.show(this.rows.anchors[0]);
         }
       });
       this.plot.addEventListener("blur", () => this.clear());
       this.plot.addEventListener("keydown", (event) => this.press(event));
     }
 
-    first() {
-      return this.rows.drawn.length === 0 ? null : {row: this.rows.drawn[0], panel: 0};
-    }
-
     press(event) {
       const moves = {ArrowRight: [1, 0], ArrowLeft: [-1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1]};
-      const at = this.at || this.first();
-      if (at === null || event.ctrlKey || event.altKey || event.metaKey) {
+      const pages = {PageUp: 1, PageDown: -1};
+      const ends = {Home: -1, End: 1};
+      const at = this.at || this.rows.anchors[0];
+      if (event.ctrlKey || event.altKey || event.metaKey) {
         return;
       }
       if (event.key === "Escape") {
         this.clear();
-      } else if (event.key === "Home" || event.key === "End") {
-        this.show(this.rows.end(at, event.key === "End"));
-      } else if (event.key === "PageUp" || event.key === "PageDown") {
+      } else if (event.key in ends) {
+        this.show(this.rows.end(at, ends[event.key]));
+      } else if (event.key in pages) {
         let to = at;
         for (let i = 0; i < 10; i++) {
-          to = this.rows.next(to, event.key === "PageUp" ? 1 : -1, 0);
+          to = this.rows.next(to, pages[event.key], 0);
         }
         this.show(to);
       } else if (event.key in moves) {
@@ -281,34 +302,31 @@
     }
 
     show(at) {
-      if (at === null || (this.at !== null && at.row === this.at.row && at.panel === this.at.panel)) {
+      if (at === this.at) {
         return;
       }
-      const row = this.rows.data.rows[at.row];
-      const values = this.rows.values(row, at.panel);
+      const values = this.rows.values(at);
+      const where = this.rows.where(this.rows.data.rows[at.row]);
       this.at = at;
       this.text.replaceChildren();
-      element(this.text, "b", {}).textContent = this.rows.where(row);
+      element(this.text, "b", {}).textContent = where;
       for (const {text, colour, here} of values) {
         const span = element(this.text, "span", here ? {class: "here"} : {});
         if (colour) {
           const swatch = element(span, "svg", {viewBox: "0 0 10 10", "aria-hidden": "true"}, SVG);
-          element(swatch, "circle", {cx: 5, cy: 5, r: 5, fill: colour, stroke: "currentColor", "stroke-width": 0.5}, SVG);
+          element(swatch, "circle", {cx: 5, cy: 5, r: 5, fill: colour}, SVG);
         }
         span.append(text);
       }
-      this.plot.setAttribute("aria-valuenow", String(at.row + 1));
-      this.plot.setAttribute("aria-valuetext",
-                             this.rows.where(row) + ": " + values.map(({text}) => text).join(", "));
-      this.draw(row, at);
+      this.plot.setAttribute("aria-valuenow", String(this.rows.anchors.indexOf(at) + 1));
+      this.plot.setAttribute("aria-valuetext", where + ": " + values.map(({text}) => text).join(", "));
+      this.draw(at);
     }
 
-    draw(row, at) {
+    draw(at) {
       const [left, right, bottom, top] = this.rows.data.plot;
       const height = this.rows.data.size[1];
-      const x = this.rows.x[at.row];
-      const y = this.rows.y[at.row] === undefined
-        ? undefined : this.rows.y[at.row] + this.rows.panelBase(at.panel);
+      const {x, y} = at;
       this.mark.replaceChildren();
       if (x !== undefined && y !== undefined) {
         element(this.mark, "path", {d: `M${x - 4},${y} h8 M${x},${y - 4} v8`}, SVG);
@@ -317,7 +335,7 @@
       } else if (y !== undefined) {
         element(this.mark, "path", {d: `M${left},${y} H${right}`}, SVG);
       }
-      for (const point of this.rows.points(row, at.row)) {
+      for (const point of this.rows.points(at)) {
         element(this.mark, "circle", {cx: point.x, cy: point.y, r: 1.9, fill: point.colour}, SVG);
       }
     }
@@ -358,8 +376,9 @@
   }
 
   for (const figure of document.querySelectorAll("figure")) {
-    if (figure.querySelector("script") !== null) {
-      new Readout(figure);
+    const rows = new Rows(JSON.parse(figure.querySelector("script").textContent));
+    if (rows.anchors.length > 0 && rows.data.readout !== "") {
+      new Readout(figure, rows);
     }
   }
   for (const button of document.querySelectorAll("button[data-copies]")) {

@@ -50,7 +50,7 @@ set label 1 "GPU, the fullest first (grey: before the plan; line: after)" center
 set label 3 "GPU load / mean" center rotate at screen across(0.11), graph 0.5
 
 half = n_rows > 40 ? 0.5 : 0.4
-readout = "x=gpu"
+readout = sprintf("x=gpu panel=%g", top + space)
 plot for [i = 1 : n] table skip 1 \
        using 1:(base(i)):(column(1) - half):(column(1) + half):(base(i)):(base(i) + column(before(i))) \
        with boxxyerror fc rgb "#C8C8C8" fs solid noborder, \

@@ -86,6 +86,9 @@ x(unused) = find_interval(column(1))
 y(i) = base(i) + find_window(column(2))
 has_spread = 0
 do for [i = 1 : n] { stats table skip 1 using (half(i) == half(i) ? (has_spread = 1) : 0) nooutput }
+panels_of = ""
+do for [i = 1 : n] { if (place[i] > 0) { panels_of = panels_of . (panels_of eq "" ? "" : ",") . label[i] } }
+readout = sprintf("x=interval y=window rank=xy panel=%g panels=%s", n_windows + space, panels_of)
 of(i, v) = place[i] > 0 ? v : NaN
 plot for [i = 1 : n] table skip 1 using (of(i, x(0))):(y(i)):(0.49):(0.48):(column(mean(i))) with boxxyerror fc palette fs solid noborder, \
      for [i = 1 : n] table skip 1 using (of(i, x(0))):(y(i) + 0.2 * has_spread):(field(i)):(ink(column(mean(i)))) \

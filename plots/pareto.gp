@@ -73,7 +73,7 @@ is_named(i) = i == first_named || i == last_named
 side(i) = i == first_named ? 0.55 : -0.55
 end_of(i) = i == first_named ? column(high(i)) : column(low(i))
 beside(i) = end_of(i) == end_of(i) ? end_of(i) : column(mean(i))
-readout = sprintf("name=condition log=%s", ratio < 4 ? "" : "x")
+readout = "name=condition each=x" . (ratio < 4 ? "" : " log=x")
 plot for [i = 1 : n] table skip 1 using (column(cost(i))):(column(low(i))):(0):(column(high(i)) - column(low(i))) \
        with vectors heads size screen 0.006,90 lc rgb colour[i] lw 0.6 dt 1, \
      for [i = 1 : n] table skip 1 using (column(cost_low(i)) > 0 ? column(cost_low(i)) : NaN):(column(mean(i))):(column(cost_high(i)) - column(cost_low(i))):(0) \

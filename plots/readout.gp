@@ -8,9 +8,12 @@
 #   readout KEY=VALUE ...        what NAME.gp has set `readout` to: how the table's rows lie in it
 #   series RRGGBB NAME           what style.gp has found
 #
-# The keys: x, y: the columns where a row's point is, "#" for the row's number from 1; wide: the
-# column of how far it reaches in x; name: the column by which it is called; panel: how far apart in
-# y the panels of the series are; log: the axes, "x", "y" or "xy", that are logarithmic.
+# The keys: x, y: the columns where a row is, "#" for its number from 1; without one of them it lies
+# all along that axis. rank: the axes, "x", "y" or "xy", where not the value counts but its place among
+# all, from 1. log: those that are logarithmic. wide: the column of how far a row reaches in x. name:
+# the column by which it is called. each: instead of x and y, every series NAME has its own point, at
+# NAME:EACH and NAME. panel: how far apart in y the series' panels are, stacked from the top; panels:
+# the series that have one, separated by commas.
 axes_table = ARG1
 axes_name = ARG1
 while (strstrt(axes_name, "/") > 0) {

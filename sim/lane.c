@@ -19,9 +19,14 @@ static bool flight_allocate(mb_flight *flight, const mb_shape *shape) {
   flight->duplicate_slots = calloc(n_layers, sizeof *flight->duplicate_slots);
   flight->moved_experts = calloc(n_layers, sizeof *flight->moved_experts);
   flight->node_imbalance = hierarchical ? calloc(n_layers, sizeof *flight->node_imbalance) : NULL;
-  return flight->pending != NULL && flight->physical_to_logical_map != NULL &&
-         flight->effect_step != NULL && flight->duplicate_slots != NULL &&
-         flight->moved_experts != NULL && (flight->node_imbalance != NULL || !hierarchical);
+  flight->planned_imbalance = calloc(n_layers, sizeof *flight->planned_imbalance);
+  flight->load_before = calloc(n_layers * shape->n_gpus, sizeof *flight->load_before);
+  flight->load_after = calloc(n_layers * shape->n_gpus, sizeof *flight->load_after);
+  return flight->planned_imbalance != NULL && flight->load_before != NULL &&
+         flight->load_after != NULL && flight->pending != NULL &&
+         flight->physical_to_logical_map != NULL && flight->effect_step != NULL &&
+         flight->duplicate_slots != NULL && flight->moved_experts != NULL &&
+         (flight->node_imbalance != NULL || !hierarchical);
 }
 
 static void flight_free(mb_flight *flight) {
@@ -31,6 +36,9 @@ static void flight_free(mb_flight *flight) {
   free(flight->duplicate_slots);
   free(flight->moved_experts);
   free(flight->node_imbalance);
+  free(flight->planned_imbalance);
+  free(flight->load_before);
+  free(flight->load_after);
 }
 
 static bool lane_allocate(mb_lane *lane) {
@@ -46,10 +54,11 @@ static bool lane_allocate(mb_lane *lane) {
   lane->since_mean = calloc(n_layers, sizeof *lane->since_mean);
   lane->imbalance = calloc(n_layers, sizeof *lane->imbalance);
   lane->count = calloc(n_experts, sizeof *lane->count);
+  lane->share = calloc(n_experts, sizeof *lane->share);
   return flight_allocate(&lane->flight, &lane->shape) && lane->layer != NULL &&
          lane->physical_to_logical_map != NULL && lane->expert_count != NULL &&
          lane->replicated != NULL && lane->since_max != NULL && lane->since_mean != NULL &&
-         lane->imbalance != NULL && lane->count != NULL;
+         lane->imbalance != NULL && lane->count != NULL && lane->share != NULL;
 }
 
 static mb_status lane_place_linear(mb_lane *lane) {
@@ -66,46 +75,93 @@ static mb_status lane_place_linear(mb_lane *lane) {
   return MB_OK;
 }
 
-/* Max over mean of the nodes' loads, for the window's sum under a placement [P] of one layer. */
-static float node_imbalance(const mb_lane *lane, const double *load, const int32_t *map, size_t l) {
+/* What each replica of an expert has of a layer's loads, for even dispatch.
+   @param load [S,L,E] or, of one slice, [L,E]. */
+static void fill_share(mb_lane *lane, size_t n_slices, const double *load, const int32_t *count,
+                       size_t l) {
   const mb_shape *shape = &lane->shape;
-  size_t slots_per_node = shape->n_slots / shape->n_nodes;
-  size_t n_slices = mb_lane_n_slices(lane);
+
+  for (size_t e = 0; e < shape->n_experts; e++) {
+    double sum = 0.0;
+    for (size_t s = 0; s < n_slices; s++) {
+      sum += load[(s * shape->n_layers + l) * shape->n_experts + e];
+    }
+    lane->share[e] = sum / (double)count[e];
+  }
+}
+
+/* The loads of n parts of as many slots each: GPUs or nodes. */
+static double part_load(const mb_lane *lane, const int32_t *map, size_t n_parts, size_t part) {
+  size_t n_slots = lane->shape.n_slots / n_parts;
+  double load = 0.0;
+
+  for (size_t p = part * n_slots; p < (part + 1) * n_slots; p++) {
+    load += lane->share[map[p]];
+  }
+  return load;
+}
+
+/* Max over mean of the parts' loads, for the shares under a placement [P] of one layer. */
+static float part_imbalance(const mb_lane *lane, const int32_t *map, size_t n_parts) {
   double max = 0.0;
   double total = 0.0;
 
-  for (size_t n = 0; n < shape->n_nodes; n++) {
-    double node_load = 0.0;
-    for (size_t p = n * slots_per_node; p < (n + 1) * slots_per_node; p++) {
-      double expert_load = 0.0;
-      for (size_t s = 0; s < n_slices; s++) {
-        expert_load += load[(s * shape->n_layers + l) * shape->n_experts + (size_t)map[p]];
-      }
-      node_load += expert_load / (double)lane->count[map[p]];
-    }
-    max = node_load > max ? node_load : max;
-    total += node_load;
+  for (size_t i = 0; i < n_parts; i++) {
+    double load = part_load(lane, map, n_parts, i);
+    max = load > max ? load : max;
+    total += load;
   }
-  return total > 0.0 ? (float)(max / (total / (double)shape->n_nodes)) : NAN;
+  return total > 0.0 ? (float)(max / (total / (double)n_parts)) : NAN;
+}
+
+static void fill_gpu_load(mb_lane *lane, const double *next, const int32_t *map,
+                          const int32_t *count, size_t l, float *gpu_load) {
+  size_t n_gpus = lane->shape.n_gpus;
+
+  if (next != NULL) {
+    fill_share(lane, 1, next, count, l);
+  }
+  for (size_t d = 0; d < n_gpus; d++) {
+    gpu_load[l * n_gpus + d] = next != NULL ? (float)part_load(lane, map, n_gpus, d) : NAN;
+  }
+}
+
+/* What the record says of one layer, whose row is filled in. */
+static mb_status describe_layer(mb_lane *lane, const double *load, const double *next, size_t l) {
+  const mb_shape *shape = &lane->shape;
+  mb_flight *flight = &lane->flight;
+  const mb_score_layer *before = &lane->layer[l];
+  const int32_t *map = flight->physical_to_logical_map + l * shape->n_slots;
+
+  flight->moved_experts[l] = 0;
+  flight->duplicate_slots[l] = mb_placement_duplicate_slots(shape, map);
+  MB_TRY(mb_placement_count(shape, map, lane->count));
+  if (load != NULL) {
+    fill_share(lane, mb_lane_n_slices(lane), load, lane->count, l);
+  }
+  flight->planned_imbalance[l] = load != NULL ? part_imbalance(lane, map, shape->n_gpus) : NAN;
+  if (flight->node_imbalance != NULL) {
+    flight->node_imbalance[l] = load != NULL ? part_imbalance(lane, map, shape->n_nodes) : NAN;
+  }
+  fill_gpu_load(lane, next, before->physical_to_logical_map, before->expert_count, l,
+                flight->load_before);
+  fill_gpu_load(lane, next, map, lane->count, l, flight->load_after);
+  return MB_OK;
 }
 
 /* What the record says of the placement itself; rows that are kept are filled in.
-   @param load [S,L,E] planned for; NULL where nobody knows. */
-static mb_status describe_flight(mb_lane *lane, const double *load) {
+   @param load [S,L,E] planned for. @param next [L,E] that follow. Both NULL where nobody knows. */
+static mb_status describe_flight(mb_lane *lane, const double *load, const double *next) {
   const mb_shape *shape = &lane->shape;
   mb_flight *flight = &lane->flight;
 
   for (size_t l = 0; l < shape->n_layers; l++) {
-    int32_t *map = flight->physical_to_logical_map + l * shape->n_slots;
     if (!flight->pending[l]) {
-      memcpy(map, lane->layer[l].physical_to_logical_map, shape->n_slots * sizeof *map);
+      memcpy(flight->physical_to_logical_map + l * shape->n_slots,
+             lane->layer[l].physical_to_logical_map,
+             shape->n_slots * sizeof *flight->physical_to_logical_map);
     }
-    flight->moved_experts[l] = 0;
-    flight->duplicate_slots[l] = mb_placement_duplicate_slots(shape, map);
-    if (flight->node_imbalance != NULL) {
-      MB_TRY(mb_placement_count(shape, map, lane->count));
-      flight->node_imbalance[l] = load != NULL ? node_imbalance(lane, load, map, l) : NAN;
-    }
+    MB_TRY(describe_layer(lane, load, next, l));
   }
   return MB_OK;
 }
@@ -134,7 +190,22 @@ static mb_status take_recorded(mb_lane *lane) {
   flight->step = first != SIZE_MAX ? first : flight->step;
   flight->planner_seconds = 0.0;
   flight->flying = true;
-  return describe_flight(lane, NULL);
+  return describe_flight(lane, NULL, NULL);
+}
+
+static mb_status start_relabelling(mb_lane *lane, size_t number) {
+  const mb_shape *shape = &lane->shape;
+  size_t row = shape->n_layers * shape->n_experts;
+  size_t n_slices = mb_lane_n_slices(lane);
+
+  MB_TRY(mb_relabel_init(&lane->relabel, shape, number));
+  lane->relabelled_map = calloc(shape->n_layers * shape->n_slots, sizeof *lane->relabelled_map);
+  lane->relabelled_load =
+      n_slices <= SIZE_MAX / row ? calloc(n_slices * row, sizeof *lane->relabelled_load) : NULL;
+  return lane->relabelled_map != NULL && lane->relabelled_load != NULL
+             ? MB_OK
+             : MB_FAIL(MB_ERR_MEMORY, "out of memory: strategy %s with relabelled experts",
+                       lane->label);
 }
 
 static mb_status lane_start(mb_lane *lane, const mb_replay_config *config, size_t n_steps) {
@@ -157,7 +228,8 @@ static mb_status lane_start(mb_lane *lane, const mb_replay_config *config, size_
   if (status != MB_OK && status != MB_ERR_CANCELLED) {
     return MB_FAIL(status, "strategy %s: %s", strategy->label, mb_error_message());
   }
-  return status;
+  MB_TRY(status);
+  return config->relabel > 0 ? start_relabelling(lane, config->relabel) : MB_OK;
 }
 
 mb_status mb_lane_init(mb_lane *lane, const mb_replay_config *config, size_t index,
@@ -188,11 +260,40 @@ void mb_lane_fini(mb_lane *lane) {
   free(lane->since_mean);
   free(lane->imbalance);
   free(lane->count);
+  free(lane->share);
+  mb_relabel_fini(&lane->relabel);
+  free(lane->relabelled_load);
+  free(lane->relabelled_map);
   *lane = (mb_lane){0};
 }
 
 size_t mb_lane_n_slices(const mb_lane *lane) {
   return lane->planner != NULL ? mb_planner_n_slices(lane->planner) : 1;
+}
+
+/* Puts experts' loads and places to the planner under their labels. */
+static void relabel_input(mb_lane *lane, mb_plan_input *input) {
+  size_t n_slots = lane->shape.n_slots;
+
+  mb_relabel_loads(&lane->relabel, input->n_slices, input->load, lane->relabelled_load);
+  for (size_t l = 0; l < lane->shape.n_layers; l++) {
+    mb_relabel_to_labels(&lane->relabel, l, input->physical_to_logical_map + l * n_slots,
+                         lane->relabelled_map + l * n_slots);
+  }
+  input->load = lane->relabelled_load;
+  input->physical_to_logical_map = lane->relabelled_map;
+}
+
+/* Puts the planner's answer back. */
+static void relabel_output(mb_lane *lane) {
+  mb_flight *flight = &lane->flight;
+
+  for (size_t l = 0; l < lane->shape.n_layers; l++) {
+    int32_t *map = flight->physical_to_logical_map + l * lane->shape.n_slots;
+    if (flight->pending[l]) {
+      mb_relabel_to_experts(&lane->relabel, l, map, map);
+    }
+  }
 }
 
 static mb_status ask_planner(mb_lane *lane, size_t n_window_steps, const double *load) {
@@ -211,14 +312,21 @@ static mb_status ask_planner(mb_lane *lane, size_t n_window_steps, const double 
                          .physical_to_logical_map = lane->physical_to_logical_map,
                          .imbalance = lane->imbalance};
   mb_plan_output output = {flight->pending, flight->physical_to_logical_map};
+  bool relabelled = lane->relabelled_load != NULL;
+  if (relabelled) {
+    relabel_input(lane, &input);
+  }
   double start = mb_clock_seconds();
   mb_status status = mb_planner_plan(lane->planner, &input, &output);
   flight->planner_seconds = mb_clock_seconds() - start;
+  if (status == MB_OK && relabelled) {
+    relabel_output(lane);
+  }
   return status;
 }
 
 mb_status mb_lane_plan(mb_lane *lane, size_t step, size_t delay, size_t n_window_steps,
-                       const double *load) {
+                       const double *load, const double *next) {
   assert(lane->planner != NULL);
   if (lane->flight.flying) {
     mb_tally_skip(&lane->tally, step);
@@ -230,7 +338,7 @@ mb_status mb_lane_plan(mb_lane *lane, size_t step, size_t delay, size_t n_window
     lane->flight.effect_step[l] = lane->flight.pending[l] ? (int64_t)(step + delay) : -1;
   }
   if (status == MB_OK) {
-    status = describe_flight(lane, load);
+    status = describe_flight(lane, load, next);
   }
   if (status != MB_OK) {
     return MB_FAIL(status, "strategy %s, plan at step %zu: %s", lane->label, step,
@@ -263,6 +371,9 @@ static mb_status record_plan(mb_lane *lane, const mb_replay_sink *sink) {
                            .effect_step = flight->effect_step,
                            .duplicate_slots = flight->duplicate_slots,
                            .node_imbalance = flight->node_imbalance,
+                           .planned_imbalance = flight->planned_imbalance,
+                           .gpu_load_before = flight->load_before,
+                           .gpu_load_after = flight->load_after,
                            .moved_experts = flight->moved_experts,
                            .physical_to_logical_map = flight->physical_to_logical_map,
                            .planner_seconds = flight->planner_seconds};

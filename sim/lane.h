@@ -8,6 +8,7 @@
 
 #include "balancer/planner.h"
 #include "balancer/status.h"
+#include "sim/relabel.h"
 #include "sim/replay.h"
 #include "sim/score.h"
 #include "sim/tally.h"
@@ -28,6 +29,8 @@ typedef struct mb_flight {
   int32_t *duplicate_slots;         /* [L] */
   int32_t *moved_experts;           /* [L] */
   float *node_imbalance;            /* [L]; NULL unless hierarchical */
+  float *planned_imbalance;         /* [L] */
+  float *load_before, *load_after;  /* [L,D] */
 } mb_flight;
 
 typedef struct mb_lane {
@@ -45,6 +48,11 @@ typedef struct mb_lane {
   double *since_max, *since_mean; /* [L] load_max and load_mean since the last plan took effect */
   double *imbalance;              /* [L] scratch: their ratio */
   int32_t *count;                 /* [E] scratch */
+  double *share;                  /* [E] scratch */
+
+  mb_relabel relabel;      /* of zeroes: planners see experts as they are */
+  double *relabelled_load; /* [S,L,E] scratch; NULL without relabelling, as is the next */
+  int32_t *relabelled_map; /* [L,P] scratch */
   mb_tally tally;
 } mb_lane;
 
@@ -63,9 +71,11 @@ size_t mb_lane_n_slices(const mb_lane *lane);
  *
  * @param n_window_steps steps that the loads cover.
  * @param load           [S,L,E] the loads planned for. Borrowed.
+ * @param next           [L,E] those of the interval that starts at `step`, for the record.
+ * Borrowed.
  */
 MB_NODISCARD mb_status mb_lane_plan(mb_lane *lane, size_t step, size_t delay, size_t n_window_steps,
-                                    const double *load);
+                                    const double *load, const double *next);
 
 /**
  * Lets the layers whose effect step is `step` take effect; those that already have stay as they

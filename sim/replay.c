@@ -22,14 +22,19 @@ typedef struct replay {
 
   mb_history history;
   mb_window recent; /* the last `window` steps before the plans that are due, added up */
-  mb_window other;  /* a slice of them, or what hindsight looks at */
-  double *load;     /* [S,L,E] what a planner gets; S is the most that one wants */
-  mb_lane *lanes;   /* [n_strategies] */
+  mb_window
+      next; /* the interval that starts now: what hindsight looks at, and plans are judged by */
+  mb_window other;   /* a slice of any of these */
+  double *load;      /* [S,L,E] what a planner gets; S is the most that one wants */
+  double *next_load; /* [L,E] `next` */
+  mb_lane *lanes;    /* [n_strategies] */
 
   /* The scores that the sink has not had yet: steps [first, first + n_rows), for each lane
      [max_rows] rows. */
   size_t first, n_rows, max_rows;
   mb_layer_score *score;   /* [n_strategies,max_rows,L] */
+  uint64_t *layer_load;    /* [max_rows,L] */
+  double *step_load;       /* [max_rows] */
   double *step_imbalance;  /* [n_strategies,max_rows] */
   float *imbalance;        /* [n_strategies,max_rows,L] */
   int32_t *active_experts; /* [n_strategies,max_rows,L] */
@@ -191,11 +196,13 @@ static mb_status allocate_rows(replay *r) {
   assert(rows > 0);
   assert(rows > 0 && shape->n_layers > 0);
   r->score = calloc(rows * shape->n_layers, sizeof *r->score);
+  r->layer_load = calloc(r->max_rows * shape->n_layers, sizeof *r->layer_load);
+  r->step_load = calloc(r->max_rows, sizeof *r->step_load);
   r->step_imbalance = calloc(rows, sizeof *r->step_imbalance);
   r->imbalance = calloc(rows * shape->n_layers, sizeof *r->imbalance);
   r->active_experts = calloc(rows * shape->n_layers, sizeof *r->active_experts);
-  if (r->score == NULL || r->step_imbalance == NULL || r->imbalance == NULL ||
-      r->active_experts == NULL) {
+  if (r->score == NULL || r->layer_load == NULL || r->step_load == NULL ||
+      r->step_imbalance == NULL || r->imbalance == NULL || r->active_experts == NULL) {
     return MB_FAIL(MB_ERR_MEMORY, "out of memory: scores of %zu strategies and %zu layers",
                    n_strategies, shape->n_layers);
   }
@@ -212,10 +219,13 @@ static mb_status allocate_loads(replay *r) {
     n_slices = wanted > n_slices ? wanted : n_slices;
   }
   r->recent.sum = calloc(row, sizeof *r->recent.sum);
+  r->next.sum = calloc(row, sizeof *r->next.sum);
+  r->next_load = calloc(row, sizeof *r->next_load);
   r->other.sum = calloc(row, sizeof *r->other.sum);
   r->share = calloc(row, sizeof *r->share);
   r->load = n_slices <= SIZE_MAX / row ? calloc(n_slices * row, sizeof *r->load) : NULL;
-  if (r->recent.sum == NULL || r->other.sum == NULL || r->share == NULL || r->load == NULL) {
+  if (r->recent.sum == NULL || r->next.sum == NULL || r->next_load == NULL ||
+      r->other.sum == NULL || r->share == NULL || r->load == NULL) {
     return MB_FAIL(MB_ERR_MEMORY,
                    "out of memory: %zu slices of the loads of %zu layers of %zu experts", n_slices,
                    shape->n_layers, shape->n_experts);
@@ -247,10 +257,14 @@ static void replay_fini(replay *r) {
   free(r->lanes);
   mb_history_fini(&r->history);
   free(r->recent.sum);
+  free(r->next.sum);
+  free(r->next_load);
   free(r->other.sum);
   free(r->load);
   free(r->share);
   free(r->score);
+  free(r->layer_load);
+  free(r->step_load);
   free(r->step_imbalance);
   free(r->imbalance);
   free(r->active_experts);
@@ -284,6 +298,10 @@ static void fill_load(replay *r, size_t first, size_t end, size_t n_slices) {
     mb_window_load(&r->recent, &r->history, r->load);
     return;
   }
+  if (n_slices == 1 && r->next.first == first && r->next.end == end) {
+    mb_window_load(&r->next, &r->history, r->load);
+    return;
+  }
   for (size_t s = 0; s < n_slices; s++) {
     mb_window_set(&r->other, &r->history, first + s * n / n_slices, first + (s + 1) * n / n_slices);
     mb_window_load(&r->other, &r->history, r->load + s * row);
@@ -301,13 +319,13 @@ static mb_status plan_lane(replay *r, mb_lane *lane, size_t t, size_t end) {
     return MB_OK;
   case MB_REPLAY_HINDSIGHT:
     fill_load(r, t, end, mb_lane_n_slices(lane));
-    return mb_lane_plan(lane, t, 0, end - t, r->load);
+    return mb_lane_plan(lane, t, 0, end - t, r->load, r->next_load);
   case MB_REPLAY_ONLINE:
     if (t == 0 || delay >= r->n_steps - t) {
       return MB_OK; /* nothing seen yet, or it would take effect after the end */
     }
     fill_load(r, first, t, mb_lane_n_slices(lane));
-    return mb_lane_plan(lane, t, delay, t - first, r->load);
+    return mb_lane_plan(lane, t, delay, t - first, r->load, r->next_load);
   }
   return MB_OK;
 }
@@ -319,7 +337,21 @@ static mb_status land_all(replay *r, size_t t) {
   return MB_OK;
 }
 
+static bool has_planner(const replay *r) {
+  for (size_t i = 0; i < r->config->n_strategies; i++) {
+    if (r->lanes[i].planner != NULL) {
+      return true;
+    }
+  }
+  return false;
+}
+
 static mb_status plan_all(replay *r, size_t t, size_t end) {
+  if (!has_planner(r)) {
+    return MB_OK;
+  }
+  mb_window_set(&r->next, &r->history, t, end);
+  mb_window_load(&r->next, &r->history, r->next_load);
   for (size_t i = 0; i < r->config->n_strategies; i++) {
     MB_TRY(plan_lane(r, &r->lanes[i], t, end));
     MB_TRY(report_progress(r, t));
@@ -327,10 +359,27 @@ static mb_status plan_all(replay *r, size_t t, size_t end) {
   return MB_OK;
 }
 
+static mb_status flush_step_load(replay *r) {
+  size_t n_layers = r->config->shape.n_layers;
+
+  for (size_t t = 0; t < r->n_rows; t++) {
+    uint64_t sum = 0;
+    for (size_t l = 0; l < n_layers; l++) {
+      sum += r->layer_load[t * n_layers + l];
+    }
+    r->step_load[t] = (double)sum;
+  }
+  return r->n_rows > 0 ? r->sink->step_load(r->sink->context, r->first, r->n_rows, r->step_load)
+                       : MB_OK;
+}
+
 /* Gives the sink the rows gathered so far. */
 static mb_status flush_rows(replay *r) {
   size_t n_layers = r->config->shape.n_layers;
 
+  if (r->sink->step_load != NULL) {
+    MB_TRY(flush_step_load(r));
+  }
   for (size_t i = 0; i < r->config->n_strategies && r->n_rows > 0; i++) {
     size_t row = i * r->max_rows;
     MB_TRY(r->sink->steps(r->sink->context, i, r->first, r->n_rows, r->step_imbalance + row,
@@ -341,12 +390,24 @@ static mb_status flush_rows(replay *r) {
   return MB_OK;
 }
 
+static uint64_t sum_load(const uint32_t *load, size_t n_experts) {
+  uint64_t sum = 0;
+
+  for (size_t e = 0; e < n_experts; e++) {
+    sum += load[e];
+  }
+  return sum;
+}
+
 /* One layer of one step, all strategies: its loads are read once. */
 static void score_layer(replay *r, size_t l, size_t t) {
   const mb_shape *shape = &r->config->shape;
   const uint32_t *load = mb_history_step(&r->history, t) + l * shape->n_experts;
   double *share = r->share + l * shape->n_experts;
 
+  if (r->sink->step_load != NULL) {
+    r->layer_load[(t - r->first) * shape->n_layers + l] = sum_load(load, shape->n_experts);
+  }
   for (size_t i = 0; i < r->config->n_strategies; i++) {
     size_t row = i * r->max_rows + (t - r->first);
     mb_score_even(shape, &r->lanes[i].layer[l], load, share, &r->score[row * shape->n_layers + l]);

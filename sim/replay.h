@@ -46,6 +46,7 @@ typedef struct mb_replay_config {
   size_t window;       /* steps that a plan is made from, >= 1 */
   size_t delay;        /* steps until a plan takes effect, < interval */
   size_t summary_from; /* summaries cover steps >= this one; < T */
+  size_t relabel;      /* which relabelling of the experts planners see, mb_replay(); 0: none */
   size_t n_strategies; /* >= 1 */
   const mb_replay_strategy *strategies;
   const mb_backend *backend; /* what plans are made with; NULL: mb_backend_cpu */
@@ -60,7 +61,14 @@ typedef struct mb_plan_record {
   const int32_t *duplicate_slots; /* [L] */
   const float *node_imbalance;    /* [L] of the loads planned for, NaN of a recorded plan; NULL
                                      unless hierarchical */
-  const int32_t *moved_experts;   /* [L] 0 for a plan in effect at step 0: serving starts with it */
+  /* [L] Largest GPU load / mean of the loads planned for, summed over the slices, under the map
+     below, also where a layer keeps its placement. NaN without load, and of a recorded plan. */
+  const float *planned_imbalance;
+  /* [L,D] Loads of the GPUs, summed over the steps [step, min(T, step + interval)), if the
+     placement in force just before the plan, or the map below, were in force in all of them,
+     whatever the delay. The same where a layer keeps its placement; NaN of a recorded plan. */
+  const float *gpu_load_before, *gpu_load_after;
+  const int32_t *moved_experts; /* [L] 0 for a plan in effect at step 0: serving starts with it */
   const int32_t *physical_to_logical_map; /* [L,P] in force once all layers have taken effect */
   double planner_seconds;                 /* measured; decides nothing; 0 of a recorded plan */
 } mb_plan_record;
@@ -79,6 +87,9 @@ typedef struct mb_replay_sink {
   /* Optional, NULL: nobody watches. Called now and then with the steps done; MB_ERR_CANCELLED
    * stops. */
   mb_status (*progress)(void *context, size_t n_steps_done);
+  /* Optional, NULL: nobody asks. The loads of steps [first, first + n), each summed over layers and
+     experts, [n] tokens, exact; every step once, in order, whatever the number of strategies. */
+  mb_status (*step_load)(void *context, size_t first, size_t n, const double *step_load);
 } mb_replay_sink;
 
 /** A strategy's summary over the steps t >= summary_from; sim/metrics.def has the formulas. */
@@ -111,6 +122,12 @@ MB_NODISCARD mb_status mb_replay_check(const mb_replay_config *config, const mb_
  * effect at t + delay, and is not made where t + delay >= T. One that falls due while a layer of
  * the last one has not taken effect yet is skipped and counted. Interval, window and delay mean
  * nothing to recorded placements.
+ *
+ * With relabel = R > 0, planners see experts under other numbers: the R-th relabelling, by which
+ * groups change places, and experts within their groups, in every layer otherwise. Loads and the
+ * placement in force are put to them so, and their answers put back; everything else, the linear
+ * start, none, recorded placements and all records, is by expert. Relabelling R is the same for
+ * all strategies and loads, so that what differs between relabellings is due to ties and order.
  *
  * @param summary [n_strategies] caller-owned, written only on MB_OK.
  * @return MB_OK, what mb_replay_check(), the source or a callback returned, MB_ERR_MEMORY;

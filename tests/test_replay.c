@@ -26,7 +26,10 @@ typedef struct got {
   int32_t active[2][MOST_STEPS * L];
   int64_t plan_step[2][MOST], effect[2][MOST][L];
   int32_t moved[2][MOST][L], map[2][MOST][L * E], duplicates[2][MOST][L];
-  float node[2][MOST][L];
+  float node[2][MOST][L], planned[2][MOST][L];
+  float before[2][MOST][2 * L], after[2][MOST][2 * L]; /* of 2 GPUs */
+  size_t n_loads;
+  double step_load[MOST_STEPS];
 } got;
 
 typedef struct script {
@@ -97,6 +100,9 @@ static mb_status take_plan(void *context, const mb_plan_record *record) {
   memcpy(g->moved[s][k], record->moved_experts, L * sizeof *record->moved_experts);
   memcpy(g->duplicates[s][k], record->duplicate_slots, L * sizeof *record->duplicate_slots);
   memcpy(g->map[s][k], record->physical_to_logical_map, sizeof g->map[s][k]);
+  memcpy(g->planned[s][k], record->planned_imbalance, L * sizeof *record->planned_imbalance);
+  memcpy(g->before[s][k], record->gpu_load_before, 2 * L * sizeof *record->gpu_load_before);
+  memcpy(g->after[s][k], record->gpu_load_after, 2 * L * sizeof *record->gpu_load_after);
   for (size_t l = 0; l < L; l++) {
     g->node[s][k][l] = record->node_imbalance != NULL ? record->node_imbalance[l] : -1.0F;
   }
@@ -109,6 +115,14 @@ static mb_status take_progress(void *context, size_t n_steps_done) {
   g->progress_calls++;
   return g->cancel_at > 0 && n_steps_done >= g->cancel_at ? MB_FAIL(MB_ERR_CANCELLED, "enough")
                                                           : MB_OK;
+}
+
+static mb_status take_load(void *context, size_t first, size_t n, const double *step_load) {
+  got *g = context;
+  CU_ASSERT_EQUAL(first, g->n_loads);
+  memcpy(g->step_load + first, step_load, n * sizeof *step_load);
+  g->n_loads += n;
+  return MB_OK;
 }
 
 /* Layer 0: all on experts 0 and 1, 4 (t + 1) each. Layer 1: t each on 2 and 3, so nothing at 0. */
@@ -137,7 +151,7 @@ static mb_status run(mb_replay_config config, size_t n_steps, const uint32_t *lo
                         .source_semantics = ""};
   mb_source *source = NULL;
   MB_TRY(mb_source_open_memory(&info, load, &source));
-  mb_replay_sink sink = {g, take_steps, take_plan, take_progress};
+  mb_replay_sink sink = {g, take_steps, take_plan, take_progress, take_load};
   mb_status status = mb_replay(&config, source, &sink, summary);
   mb_source_destroy(source);
   return status;
@@ -182,7 +196,21 @@ static void worked_example(void) {
   CU_ASSERT(memcmp(g.map[0][0] + E, LINEAR, sizeof LINEAR) == 0);
   CU_ASSERT(g.node[0][0][0] == 1.0F && g.node[0][0][1] == 2.0F && g.node[0][1][0] == 2.0F);
   CU_ASSERT(g.duplicates[0][0][0] == 0);
+  /* Plan 0 was made from layer 0's 20 on each of experts 0 and 1, which it spreads, and from layer
+     1's 3 on each of 2 and 3, both on GPU 1, which it keeps; plan 1 puts both on one GPU. */
+  CU_ASSERT(g.planned[0][0][0] == 1.0F && g.planned[0][0][1] == 2.0F);
+  CU_ASSERT(g.planned[0][1][0] == 2.0F && g.planned[0][1][1] == 2.0F);
+  /* Steps 3, 4, 5 have 16 + 20 + 24 = 60 on each of experts 0 and 1, and 12 on each of layer 1's 2
+     and 3; steps 6, 7, 8 have 28 + 32 + 36 = 96, and 21. */
+  static const float before[2][2 * L] = {{120, 0, 0, 24}, {96, 96, 0, 42}};
+  static const float after[2][2 * L] = {{60, 60, 0, 24}, {192, 0, 0, 42}};
+  for (size_t k = 0; k < 2; k++) {
+    CU_ASSERT(memcmp(g.before[0][k], before[k], sizeof before[k]) == 0);
+    CU_ASSERT(memcmp(g.after[0][k], after[k], sizeof after[k]) == 0);
+  }
+  CU_ASSERT_EQUAL(g.n_loads, T);
   for (size_t t = 0; t < T; t++) {
+    CU_ASSERT_EQUAL(g.step_load[t], (double)(8 * (t + 1) + 2 * t));
     bool spread = t >= 4 && t < 7;
     double max = (double)(spread ? 4 * (t + 1) : 8 * (t + 1)) + (double)(2 * t);
     double mean = (double)(4 * (t + 1)) + (double)t;
@@ -311,7 +339,7 @@ static void layers_one_by_one(void) {
   script s = {&d, 1, false};
   mb_replay_strategy strategies[] = {{"script", MB_REPLAY_ONLINE, &script_strategy, &s}};
   mb_replay_config config = by_hand(strategies, 1);
-  mb_replay_sink sink = {&g, take_steps, take_plan, NULL};
+  mb_replay_sink sink = {&g, take_steps, take_plan, NULL, NULL};
   double load[L * E] = {0};
   mb_lane lane;
 
@@ -319,21 +347,21 @@ static void layers_one_by_one(void) {
   g = (got){0};
   config.summary_from = 0;
   CHECK_OK(mb_lane_init(&lane, &config, 0, T));
-  CHECK_OK(mb_lane_plan(&lane, 3, 1, 2, load)); /* layer 0 alone */
+  CHECK_OK(mb_lane_plan(&lane, 3, 1, 2, load, load)); /* layer 0 alone */
   CHECK_OK(mb_lane_land(&lane, 4, &sink));
-  CHECK_OK(mb_lane_plan(&lane, 5, 1, 2, load)); /* both layers, to linear */
+  CHECK_OK(mb_lane_plan(&lane, 5, 1, 2, load, load)); /* both layers, to linear */
   lane.flight.effect_step[1] = 8;
   CU_ASSERT_EQUAL(mb_lane_next_effect(&lane, 5), 6);
   CHECK_OK(mb_lane_land(&lane, 6, &sink));
   CU_ASSERT(g.n_plans[0] == 1 && lane.layer[0].physical_to_logical_map[1] == 1);
   CU_ASSERT_EQUAL(mb_lane_next_effect(&lane, 6), 8);
   CHECK_OK(mb_lane_land(&lane, 6, &sink)); /* once more, as the replay does around a plan */
-  CHECK_OK(mb_lane_plan(&lane, 7, 1, 2, load));
+  CHECK_OK(mb_lane_plan(&lane, 7, 1, 2, load, load));
   CU_ASSERT(d.n == 2 && lane.tally.skipped_plans == 1);
   CHECK_OK(mb_lane_land(&lane, 8, &sink));
   CU_ASSERT(g.n_plans[0] == 2 && g.effect[0][1][0] == 6 && g.effect[0][1][1] == 8);
   CU_ASSERT(g.moved[0][1][0] == 2 && g.moved[0][1][1] == 0 && lane.tally.moved_experts == 4);
-  CHECK_OK(mb_lane_plan(&lane, 9, 1, 2, load));
+  CHECK_OK(mb_lane_plan(&lane, 9, 1, 2, load, load));
   CU_ASSERT_EQUAL(d.n, 3);
   mb_lane_fini(&lane);
 }
@@ -550,7 +578,7 @@ static void constant_memory(void) {
   size_t most = 0;
   size_t *const most_at = &most;
   size_t n_steps = 0;
-  mb_replay_sink sink = {&n_steps, count_steps, ignore_plan, NULL};
+  mb_replay_sink sink = {&n_steps, count_steps, ignore_plan, NULL, NULL};
 
   CHECK_OK(mb_source_open_generator(&type, &most_at, 1, &source));
   CU_ASSERT_PTR_NOT_NULL_FATAL(source);
@@ -613,7 +641,7 @@ static void run_wide(const uint32_t *load, wide *w, mb_replay_summary summary[2]
                         .padding = "",
                         .counts = "",
                         .source_semantics = ""};
-  mb_replay_sink sink = {w, wide_steps, wide_plan, NULL};
+  mb_replay_sink sink = {w, wide_steps, wide_plan, NULL, NULL};
   mb_source *source = NULL;
 
   for (int32_t l = 0; l < WIDE_LAYERS; l++) {

@@ -1,0 +1,39 @@
+/* experiments/compare_conditions.h - which cells of a results file are compared with each other. */
+#ifndef MB_EXPERIMENTS_COMPARE_CONDITIONS_H
+#define MB_EXPERIMENTS_COMPARE_CONDITIONS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "balancer/status.h"
+#include "experiments/results_file.h"
+
+/** One setting of the swept keys, but for seeds and relabellings: a full table of its cells. */
+typedef struct mb_compare_condition {
+  char *text;                     /* "schedule.interval=50 cluster.slots=64"; may be "" */
+  size_t n_seeds, n_relabellings; /* S, R >= 1 */
+  int64_t *seed;                  /* [S] */
+  size_t *cell;                   /* [R,S] */
+} mb_compare_condition;
+
+typedef struct mb_compare_conditions {
+  size_t n_conditions;
+  mb_compare_condition *condition; /* in the order of their first cells */
+  size_t n_failed;                 /* cells that had failed */
+  size_t n_spare;                  /* cells that no full table has a place for */
+} mb_compare_conditions;
+
+/**
+ * Seeds and relabellings are those that the runs themselves name. Where cells are missing, because
+ * they failed, seeds and relabellings are left out until the table is full, first those that miss
+ * the largest part of theirs.
+ *
+ * @param conditions Transferred: mb_compare_conditions_fini() it. Written only on MB_OK.
+ * @return MB_OK; MB_ERR_PARAM: no cell ran; two cells of a condition have the same seed and
+ *         relabelling; MB_ERR_MEMORY; what reading returned.
+ */
+MB_NODISCARD mb_status mb_compare_conditions_find(const mb_results_file *file,
+                                                  mb_compare_conditions *conditions);
+void mb_compare_conditions_fini(mb_compare_conditions *conditions);
+
+#endif

@@ -1,0 +1,177 @@
+/* experiments/compare_notes.c - what comparisons say below their tables. */
+#include <math.h>
+#include <string.h>
+
+#include "experiments/compare_print.h"
+
+double mb_compare_percent(const mb_compare_row *row, double difference) {
+  return 100 * difference / row->baseline_value;
+}
+
+const char *mb_compare_format_p(double p, size_t size, char *text) {
+  (void)snprintf(text, size, p < 0.0001 ? "< 0.0001" : "%.4f", p);
+  return text;
+}
+
+bool mb_compare_has_conditions(const mb_comparison *comparison) {
+  for (size_t i = 0; i < comparison->n_rows; i++) {
+    if (comparison->row[i].condition[0] != '\0') {
+      return true;
+    }
+  }
+  return false;
+}
+
+void mb_compare_put_units(const mb_compare_row *row, FILE *stream) {
+  if (row->block_length == 0) {
+    (void)fprintf(stream, "%zu %s", row->n_units, row->unit);
+  } else {
+    (void)fprintf(stream, "%zu %s of %zu steps (%s)", row->n_units, row->unit, row->block_length,
+                  row->block_from);
+  }
+}
+
+/* Rows with an interval, and how many of these are of blocks or of that method. */
+typedef struct counts {
+  size_t intervals, blocks, bootstraps, not_corrected;
+  size_t relabellings; /* the most of a row */
+  bool lifetime_unknown;
+  double by_step_low, by_step_high; /* error / error_by_step */
+  double sd, range;                 /* largest, in percent */
+} counts;
+
+static void count_row(const mb_compare_row *row, double confidence, counts *n) {
+  bool decided = row->verdict == MB_COMPARE_BETTER || row->verdict == MB_COMPARE_WORSE;
+  double ratio = row->error / row->error_by_step;
+
+  n->blocks += row->block_length > 0;
+  n->lifetime_unknown = n->lifetime_unknown || !row->lifetime_known;
+  n->relabellings = row->n_relabellings > n->relabellings ? row->n_relabellings : n->relabellings;
+  if (row->n_relabellings > 1) {
+    n->sd = fmax(n->sd, 100 * row->relabel_sd / row->value);
+    n->range = fmax(n->range, 100 * row->relabel_range / row->value);
+  }
+  if (isnan(row->low)) {
+    return;
+  }
+  n->intervals++;
+  n->bootstraps += strcmp(row->method, "bootstrap-t") == 0;
+  n->not_corrected += decided && row->p_holm > 1 - confidence;
+  if (isfinite(ratio)) {
+    n->by_step_low = fmin(n->by_step_low, ratio);
+    n->by_step_high = fmax(n->by_step_high, ratio);
+  }
+}
+
+static counts count_rows(const mb_compare_view *view) {
+  counts n = {.by_step_low = INFINITY};
+
+  for (size_t i = 0; i < view->comparison->n_rows; i++) {
+    count_row(&view->comparison->row[i], view->options->confidence, &n);
+  }
+  return n;
+}
+
+/* --- what the columns mean --- */
+
+static void put_interval(const mb_compare_view *view, const counts *n, FILE *stream) {
+  const char *method = n->bootstraps == n->intervals ? "bootstrap-t"
+                       : n->bootstraps == 0          ? "Student's t"
+                                                     : "bootstrap-t, or Student's t over few seeds";
+
+  (void)fprintf(stream, "interval: %g %%, %s over the units", 100 * view->options->confidence,
+                method);
+  if (n->relabellings > 1) {
+    (void)fprintf(stream, " crossed with %zu relabellings", n->relabellings);
+  }
+  (void)fprintf(stream,
+                "; p: a test that flips the signs of whole units, corrected for the %zu "
+                "comparisons by Holm. ",
+                n->intervals);
+}
+
+static void put_unit(const counts *n, FILE *stream) {
+  if (n->blocks > 0) {
+    (void)fputs("Units: blocks of consecutive steps, as steps are not independent; as long as the "
+                "largest of plan interval, window, request lifetime and what the differences "
+                "themselves ask for (data), in whole intervals. ",
+                stream);
+  } else {
+    (void)fputs("Units: independently generated loads, one a seed. ", stream);
+  }
+}
+
+static void put_verdicts(const mb_compare_view *view, FILE *stream) {
+  (void)fprintf(stream,
+                "Verdict: tie, the whole interval lies within %g %%; better or worse, it is on "
+                "one side of 0; unclear, neither; too few, less than 20 blocks, of which no "
+                "interval can be made.",
+                100 * view->options->margin);
+}
+
+void mb_compare_put_meaning(const mb_compare_view *view, FILE *stream) {
+  counts n = count_rows(view);
+
+  (void)fputs("Differences are paired by step, seed and relabelling, in percent of the baseline's "
+              "run_imbalance: below 0 is better",
+              stream);
+  if (n.intervals > 0) {
+    (void)fputs("; ", stream);
+    put_interval(view, &n, stream);
+  } else {
+    (void)fputs(". ", stream);
+  }
+  put_unit(&n, stream);
+  put_verdicts(view, stream);
+}
+
+/* --- what to be careful about --- */
+
+static void warn_of_blocks(const counts *n, FILE *stream) {
+  if (n->blocks > 0 && n->intervals > 0 && n->by_step_high > 0) {
+    (void)fprintf(stream,
+                  "Standard errors are %.1f to %.1f times those that steps would have if they "
+                  "were independent.\n",
+                  n->by_step_low, n->by_step_high);
+  }
+  if (n->blocks > 0 && n->lifetime_unknown) {
+    (void)fputs("How long a request lives is not known: if longer than a block, these intervals "
+                "are too narrow; --lifetime STEPS tells.\n",
+                stream);
+  }
+}
+
+static void warn_of_relabellings(const counts *n, FILE *stream) {
+  if (n->relabellings > 1) {
+    (void)fprintf(stream,
+                  "Noise floor: the order of ties and indices alone moves run_imbalance by up to "
+                  "%.2f %% (standard deviation %.2f %%) over %zu relabellings.\n",
+                  n->range, n->sd, n->relabellings);
+  } else {
+    (void)fputs("Without relabellings: the order of ties and indices alone moves results by some "
+                "0.3 %, which no interval here covers; `moebal run --relabellings 32` measures "
+                "it.\n",
+                stream);
+  }
+}
+
+void mb_compare_put_warnings(const mb_compare_view *view, FILE *stream) {
+  const mb_comparison *comparison = view->comparison;
+  counts n = count_rows(view);
+
+  warn_of_blocks(&n, stream);
+  warn_of_relabellings(&n, stream);
+  if (n.not_corrected > 0) {
+    (void)fprintf(stream,
+                  "%zu of the comparisons called better or worse, each by its own interval, have "
+                  "p above %g after the correction for all %zu%s.\n",
+                  n.not_corrected, 1 - view->options->confidence, n.intervals,
+                  n.blocks == 0 ? "; of n seeds p cannot fall below 2 / 2^n" : "");
+  }
+  if (comparison->n_failed > 0 || comparison->n_spare > 0) {
+    (void)fprintf(stream,
+                  "Left out: %zu cells that failed, and %zu whose seed or relabelling misses "
+                  "others.\n",
+                  comparison->n_failed, comparison->n_spare);
+  }
+}
