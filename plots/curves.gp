@@ -23,6 +23,7 @@ tick(x) = span <= 0 || at_x(x) - last_label > 0.07 * span ? (last_label = at_x(x
 array ticks[256]
 n_ticks = 0
 stats table skip 1 using (n_ticks < 256 && tick(column(x_column)) ? (n_ticks = n_ticks + 1, ticks[n_ticks] = column(x_column)) : 0) nooutput
+if (bottom > top) { bottom = y_from; top = y_from + 1 }
 least_above = 0.003
 at_y(v) = y_from == 1 ? log(v - 1 > least_above ? v - 1 : least_above) : v
 bottom = y_from == 1 ? at_y(bottom) : bottom < 0 ? bottom : 0
