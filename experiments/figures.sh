@@ -52,8 +52,8 @@ of_generated() {
   done
 }
 
-# times N NUMBER...: the products, separated by commas, each once.
-times() {
+# products N NUMBER...: the products, separated by commas, each once.
+products() {
   by=$1
   shift
   for number in "$@"; do echo $((by * number)); done | sort -nu | paste -sd, -
@@ -81,11 +81,11 @@ of_trace() {
   draw "$folder" pareto_planner_time "-F pareto_planner_time" "$@" --resume --jobs 1 \
     --set "sweep={parameters.max_rounds: [0, 1, 2, 5, 10, 20, 50], $over}"
   draw "$folder" pareto_moved_bytes "-F pareto_moved_bytes" "$@" --resume --jobs "$jobs" \
-    --set "sweep={schedule.interval: [$(times "$interval" 1 2 4 8)], $over}"
+    --set "sweep={schedule.interval: [$(products "$interval" 1 2 4 8)], $over}"
   draw "$folder" interval_window "-F interval_window" "$@" --resume --jobs "$jobs" \
-    --set "sweep={schedule.interval: [$(times "$interval" 1 2 4 8)], schedule.window: [$(times "$interval" 1 2 4 8 16)], $over}"
+    --set "sweep={schedule.interval: [$(products "$interval" 1 2 4 8)], schedule.window: [$(products "$interval" 1 2 4 8 16)], $over}"
   draw "$folder" redundancy "-F redundancy" "$@" --resume --jobs "$jobs" \
-    --set "sweep={cluster.slots: [$(times "$gpus" $a_gpu $((a_gpu + 1)) $((a_gpu + 2)) $((a_gpu + 4)) $((2 * a_gpu)))], $over}"
+    --set "sweep={cluster.slots: [$(products "$gpus" $a_gpu $((a_gpu + 1)) $((a_gpu + 2)) $((a_gpu + 4)) $((2 * a_gpu)))], $over}"
   draw "$folder" batch_size "-F batch_size" "$@" --resume --jobs "$jobs" \
     --set "sweep={zip: {trace.merge: [1, 4, 16, 64], schedule.interval: [64, 16, 4, 1], schedule.window: [64, 16, 4, 1]}, $over}"
   # Sizes that divide the experts, with one slot more on each GPU.
