@@ -27,6 +27,12 @@ static const char *format_percent(double ratio, char text[NUMBER_SIZE]) {
   return text;
 }
 
+/* Ratios, and counts. */
+static const char *format_value(double value, char text[NUMBER_SIZE]) {
+  (void)snprintf(text, NUMBER_SIZE, fabs(value) < 1000 ? "%.4f" : "%.1f", value);
+  return text;
+}
+
 static bool has_setting(const char *setting) {
   return strcmp(setting, "-") != 0;
 }
@@ -55,16 +61,18 @@ static void format_where(const mb_check_report *r, const mb_check_row *row, char
 
 static void format_row(const mb_check_row *row, char text[TEXT_SIZE]) {
   const mb_check_judgement *j = &row->judgement;
+  char before[NUMBER_SIZE];
+  char after[NUMBER_SIZE];
   char change[NUMBER_SIZE];
   char bound[NUMBER_SIZE];
 
   (void)snprintf(text, TEXT_SIZE,
-                 "%s of %s is %s: %.5g, in the baseline %.5g (%s, at least %s; margin %.4g %%; "
+                 "%s of %s is %s: %s, in the baseline %s (%s, bound %s; margin %.4g %%; "
                  "worse in %zu of %zu seeds, other placements in %zu)",
                  mb_baseline_metric_name(row->metric), row->strategy, outcomes[j->outcome].word,
-                 j->after, j->before, format_percent(j->change, change),
-                 format_percent(j->bound, bound), 100 * row->margin, j->n_worse, j->n_seeds,
-                 row->n_moved);
+                 format_value(j->after, after), format_value(j->before, before),
+                 format_percent(j->change, change), format_percent(j->bound, bound),
+                 100 * row->margin, j->n_worse, j->n_seeds, row->n_moved);
 }
 
 static void format_missing(const mb_check_missing *missing, char text[TEXT_SIZE]) {
@@ -89,16 +97,18 @@ static int strategy_width(const mb_check *check) {
 
 static void print_row(FILE *stream, const mb_check_row *row, int width) {
   const mb_check_judgement *j = &row->judgement;
+  char before[NUMBER_SIZE];
+  char after[NUMBER_SIZE];
   char change[NUMBER_SIZE];
   char bound[NUMBER_SIZE];
   char margin[NUMBER_SIZE];
 
   (void)snprintf(margin, sizeof margin, "%.4g %%", 100 * row->margin);
-  (void)fprintf(stream, "%-7s  %-*s  %-18s  %8.5g  %8.5g  %9s  %9s  %7s  %6zu of %zu",
+  (void)fprintf(stream, "%-7s  %-*s  %-18s  %9s  %9s  %9s  %9s  %7s  %6zu of %zu",
                 outcomes[j->outcome].title, width, row->strategy,
-                mb_baseline_metric_name(row->metric), j->before, j->after,
-                format_percent(j->change, change), format_percent(j->bound, bound), margin,
-                j->n_worse, j->n_seeds);
+                mb_baseline_metric_name(row->metric), format_value(j->before, before),
+                format_value(j->after, after), format_percent(j->change, change),
+                format_percent(j->bound, bound), margin, j->n_worse, j->n_seeds);
   (void)fprintf(stream, "%s%s\n", has_setting(row->setting) ? "  " : "",
                 has_setting(row->setting) ? row->setting : "");
 }
@@ -118,8 +128,8 @@ static void print_table(FILE *stream, const mb_check *check) {
   if (mb_check_count(check, MB_CHECK_SAME) == check->n_rows) {
     return;
   }
-  (void)fprintf(stream, "%-7s  %-*s  %-18s  %8s  %8s  %9s  %9s  %7s  %s\n", "", width, "strategy",
-                "metric", "baseline", "now", "change", "at least", "margin", "worse seeds");
+  (void)fprintf(stream, "%-7s  %-*s  %-18s  %9s  %9s  %9s  %9s  %7s  %s\n", "", width, "strategy",
+                "metric", "baseline", "now", "change", "bound", "margin", "worse in seeds");
   print_outcome(stream, check, MB_CHECK_UNPAIRED, width);
   print_outcome(stream, check, MB_CHECK_WORSE, width);
   print_outcome(stream, check, MB_CHECK_BETTER, width);
@@ -182,12 +192,33 @@ static void print_reference(FILE *stream, const mb_check *check) {
   }
 }
 
-static void print_missing(FILE *stream, const mb_check *check) {
-  char text[TEXT_SIZE];
+static bool same_missing(const mb_check_missing *a, const mb_check_missing *b) {
+  return a->in_baseline == b->in_baseline && strcmp(a->strategy, b->strategy) == 0 &&
+         strcmp(a->setting, b->setting) == 0;
+}
 
+/* A line a strategy, with all its seeds. */
+static void print_missing(FILE *stream, const mb_check *check) {
   for (size_t i = 0; i < check->n_missing; i++) {
-    format_missing(&check->missing[i], text);
-    (void)fprintf(stream, "Not compared: %s\n", text);
+    const mb_check_missing *missing = &check->missing[i];
+    size_t j = 0;
+    while (!same_missing(&check->missing[j], missing)) {
+      j++;
+    }
+    if (j < i) {
+      continue;
+    }
+    (void)fprintf(stream, "Not compared: %s%s%s, seeds", missing->strategy,
+                  has_setting(missing->setting) ? " with " : "",
+                  has_setting(missing->setting) ? missing->setting : "");
+    for (; j < check->n_missing; j++) {
+      if (same_missing(&check->missing[j], missing)) {
+        (void)fprintf(stream, " %s", check->missing[j].seed);
+      }
+    }
+    (void)fprintf(stream, ": %s\n",
+                  missing->in_baseline ? "the baseline has them, this run has not"
+                                       : "this run has them, the baseline has not");
   }
 }
 

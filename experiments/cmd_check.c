@@ -97,25 +97,27 @@ static int judge(const mb_check *check) {
   return mb_check_count(check, MB_CHECK_WORSE) > 0 ? EXIT_WORSE : EXIT_FINE;
 }
 
-static mb_status report(const arguments *given, const mb_baseline *kept, const mb_baseline *now,
-                        const mb_check *check, int *exit_status) {
+/* Returns the exit status. */
+static int report(const arguments *given, const mb_baseline *kept, const mb_baseline *now,
+                  const mb_check *check) {
   const mb_check_report all = {.before = kept, .after = now, .check = check};
+  int exit_status = judge(check);
 
   if (!given->quiet) {
     mb_check_print(stdout, &all);
   }
-  if (given->junit != NULL) {
-    MB_TRY(mb_check_write_junit(given->junit, &all));
-  }
-  *exit_status = judge(check);
-  if (*exit_status == EXIT_UNKNOWN) {
+  if (exit_status == EXIT_UNKNOWN) {
     (void)fflush(stdout);
     (void)fprintf(stderr,
                   "moebal: %s: this baseline is of other runs, and not all could be compared; if "
                   "that is meant, write it anew with --update\n",
                   given->baseline);
   }
-  return MB_OK;
+  if (given->junit != NULL && mb_check_write_junit(given->junit, &all) != MB_OK) {
+    (void)mb_command_failed();
+    exit_status = EXIT_UNKNOWN;
+  }
+  return exit_status;
 }
 
 static mb_status compare(const arguments *given, const mb_sweep *sweep, const mb_baseline *kept,
@@ -130,7 +132,7 @@ static mb_status compare(const arguments *given, const mb_sweep *sweep, const mb
   }
   mb_status status = mb_check_compare(kept, &now, margin, &check);
   if (status == MB_OK) {
-    status = report(given, kept, &now, &check, exit_status);
+    *exit_status = report(given, kept, &now, &check);
     mb_check_fini(&check);
   }
   mb_baseline_fini(&now);

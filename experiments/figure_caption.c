@@ -34,9 +34,12 @@ void mb_caption_put_setup(FILE *caption, const mb_results *results) {
                   shape.n_experts);
   }
   if (run->interval > 0) {
-    (void)fprintf(caption,
-                  "Schedule: a plan every %zu steps from the last %zu, in effect %zu later.\n",
-                  run->interval, run->window, run->delay);
+    (void)fprintf(caption, "Schedule: a plan every %zu steps, from the last %zu", run->interval,
+                  run->window);
+    if (run->delay > 0) {
+      (void)fprintf(caption, ", in effect %zu later", run->delay);
+    }
+    (void)fputs(".\n", caption);
   }
 }
 

@@ -52,13 +52,16 @@ static bool add_inputs(file_list *files, const mb_config *config) {
 
 static void write_file(FILE *stream, const char *path) {
   struct stat state;
+  char *absolute = realpath(path, NULL);
 
+  path = absolute != NULL ? absolute : path;
   if (stat(path, &state) == 0) {
     (void)fprintf(stream, "input: %s: %lld bytes, changed %lld.%09ld\n", path,
                   (long long)state.st_size, (long long)state.st_mtim.tv_sec, state.st_mtim.tv_nsec);
   } else {
     (void)fprintf(stream, "input: %s: not there\n", path);
   }
+  free(absolute);
 }
 
 mb_status mb_manifest_format(const mb_sweep *sweep, char **text) {
@@ -89,13 +92,26 @@ mb_status mb_manifest_format(const mb_sweep *sweep, char **text) {
   return MB_OK;
 }
 
+static mb_status fail_line(const char *theirs, size_t n, const char *ours, size_t m) {
+  enum { MOST = 300 };
+  int a = n < MOST ? (int)n : MOST;
+  int b = m < MOST ? (int)m : MOST;
+
+  if (n == 0) {
+    return MB_FAIL(MB_ERR_IO, "it lacks '%.*s'", b, ours);
+  }
+  if (m == 0) {
+    return MB_FAIL(MB_ERR_IO, "it has '%.*s'", a, theirs);
+  }
+  return MB_FAIL(MB_ERR_IO, "it has '%.*s' where this run has '%.*s'", a, theirs, b, ours);
+}
+
 mb_status mb_manifest_compare(const char *theirs, const char *ours) {
   while (*theirs != '\0' || *ours != '\0') {
     size_t n = strcspn(theirs, "\n");
     size_t m = strcspn(ours, "\n");
     if (n != m || strncmp(theirs, ours, n) != 0) {
-      return MB_FAIL(MB_ERR_IO, "its '%.*s' is here '%.*s'", n < 300 ? (int)n : 300, theirs,
-                     m < 300 ? (int)m : 300, ours);
+      return fail_line(theirs, n, ours, m);
     }
     theirs += theirs[n] != '\0' ? n + 1 : n;
     ours += ours[m] != '\0' ? m + 1 : m;

@@ -72,6 +72,70 @@ static mb_status no_memory(const char *output) {
   return MB_FAIL(MB_ERR_MEMORY, "%s: out of memory", output);
 }
 
+/* --- what is in the folder --- */
+
+static bool ends_with(const char *name, const char *ending) {
+  size_t length = strlen(name);
+  size_t n = strlen(ending);
+
+  return length >= n && strcmp(name + length - n, ending) == 0;
+}
+
+/* A name of mb_new_file_open() that did not get to its end. */
+static bool is_temporary(const char *name) {
+  static const char mark[] = ".part-";
+  enum { RANDOM = 6 };
+  size_t length = strlen(name);
+
+  return length > sizeof mark - 1 + RANDOM &&
+         strncmp(name + length - RANDOM - (sizeof mark - 1), mark, sizeof mark - 1) == 0;
+}
+
+/* Left half, of a failure, or made for the parts. */
+static bool is_leftover(const char *name) {
+  return is_temporary(name) || ends_with(name, ".error") || ends_with(name, ".loads");
+}
+
+static bool is_anything(const char *name) {
+  return strcmp(name, ".") != 0 && strcmp(name, "..") != 0;
+}
+
+static void remove_files(const char *path, bool (*is_meant)(const char *name)) {
+  DIR *folder = opendir(path);
+
+  if (folder == NULL) {
+    return;
+  }
+  for (const struct dirent *entry = readdir(folder); entry != NULL; entry = readdir(folder)) {
+    if (is_meant(entry->d_name)) {
+      (void)unlinkat(dirfd(folder), entry->d_name, 0);
+    }
+  }
+  (void)closedir(folder);
+}
+
+static void remove_folder(const char *path) {
+  remove_files(path, is_anything);
+  (void)rmdir(path);
+}
+
+void mb_parts_clean(const char *output) {
+  char *done = join(output, ".parts.done", "");
+
+  if (done != NULL) {
+    remove_folder(done);
+  }
+  free(done);
+}
+
+bool mb_parts_are_there(const char *output) {
+  char *folder = join(output, ".parts", "");
+  bool found = exists(folder);
+
+  free(folder);
+  return found;
+}
+
 /* --- locks --- */
 
 /* Byte 0 is the leader's, then come the cells', then those of the loads that they share. */
@@ -161,53 +225,6 @@ static mb_status take_lead(const mb_parts *parts) {
   }
   return MB_FAIL(MB_ERR_IO, "%s: another run is at work on it: process %ld", parts->output,
                  find_owner(parts, leads ? 1 : 0));
-}
-
-/* --- what is in the folder --- */
-
-static bool ends_with(const char *name, const char *ending) {
-  size_t length = strlen(name);
-  size_t n = strlen(ending);
-
-  return length >= n && strcmp(name + length - n, ending) == 0;
-}
-
-/* A name of mb_new_file_open() that did not get to its end. */
-static bool is_temporary(const char *name) {
-  static const char mark[] = ".part-";
-  enum { RANDOM = 6 };
-  size_t length = strlen(name);
-
-  return length > sizeof mark - 1 + RANDOM &&
-         strncmp(name + length - RANDOM - (sizeof mark - 1), mark, sizeof mark - 1) == 0;
-}
-
-/* Left half, of a failure, or made for the parts. */
-static bool is_leftover(const char *name) {
-  return is_temporary(name) || ends_with(name, ".error") || ends_with(name, ".loads");
-}
-
-static bool is_anything(const char *name) {
-  return strcmp(name, ".") != 0 && strcmp(name, "..") != 0;
-}
-
-static void remove_files(const char *path, bool (*is_meant)(const char *name)) {
-  DIR *folder = opendir(path);
-
-  if (folder == NULL) {
-    return;
-  }
-  for (const struct dirent *entry = readdir(folder); entry != NULL; entry = readdir(folder)) {
-    if (is_meant(entry->d_name)) {
-      (void)unlinkat(dirfd(folder), entry->d_name, 0);
-    }
-  }
-  (void)closedir(folder);
-}
-
-static void remove_folder(const char *path) {
-  remove_files(path, is_anything);
-  (void)rmdir(path);
 }
 
 static bool has_parts(const mb_parts *parts) {
@@ -338,13 +355,6 @@ static mb_status make(const mb_sweep *sweep, const char *output, mb_parts **part
 }
 
 static mb_status make_folder(const mb_parts *parts, bool resume) {
-  char *done = join(parts->folder, ".done", "");
-
-  if (done == NULL) {
-    return no_memory(parts->output);
-  }
-  remove_folder(done); /* of a run that was killed when all was there */
-  free(done);
   if (mkdir(parts->folder, 0777) == 0 || (errno == EEXIST && resume)) {
     return MB_OK;
   }

@@ -41,6 +41,12 @@ MB_NODISCARD mb_status mb_parts_join(const mb_sweep *sweep, const char *output, 
 
 void mb_parts_close(mb_parts *parts); /* the folder stays; NULL is fine */
 
+/** Removes what is left of parts that were merged, by a run that was killed at that moment. */
+void mb_parts_clean(const char *output);
+
+/** Whether an output has parts. */
+bool mb_parts_are_there(const char *output);
+
 /** Whether a cell's results are there; whether its error is. */
 bool mb_parts_is_finished(const mb_parts *parts, size_t cell);
 bool mb_parts_is_failed(const mb_parts *parts, size_t cell);

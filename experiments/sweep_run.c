@@ -10,8 +10,10 @@
 #include "experiments/interrupt.h"
 #include "experiments/part.h"
 #include "experiments/parts.h"
+#include "experiments/results_file.h"
 #include "experiments/results_merge.h"
 #include "experiments/workers.h"
+#include "moebal_version.h"
 
 /* --- a config without a sweep --- */
 
@@ -28,6 +30,20 @@ static mb_status run_single(const mb_sweep *sweep, const char *output) {
 
 /* --- before --- */
 
+/* Names of cells that failed, as long as there is room for them. */
+static void note_failed(mb_sweep_outcome *outcome, const char *run) {
+  size_t length = strlen(outcome->failed);
+  size_t room = sizeof outcome->failed - length;
+  enum { MORE_SIZE = 8 }; /* ", ..." */
+
+  outcome->n_failed++;
+  if (strlen(run) + MORE_SIZE < room) {
+    (void)snprintf(outcome->failed + length, room, "%s%s", length > 0 ? ", " : "", run);
+  } else if (length < 3 || strcmp(outcome->failed + length - 3, "...") != 0) {
+    (void)snprintf(outcome->failed + length, room, ", ...");
+  }
+}
+
 /* Refused before any work is done: results replace no trace. */
 static mb_status check_output(const mb_sweep *sweep, const char *output) {
   const char *checked = NULL;
@@ -43,9 +59,44 @@ static mb_status check_output(const mb_sweep *sweep, const char *output) {
   return MB_OK;
 }
 
+static bool provenance_is(const mb_results_file *file, const char *name, const char *expected) {
+  char *text = NULL;
+  bool same = mb_results_file_provenance(file, name, &text) == MB_OK && strcmp(text, expected) == 0;
+
+  free(text);
+  return same;
+}
+
+/* Whether the output is of this very sweep, made by this very code; then what failed is noted. */
+static bool is_complete(const mb_sweep *sweep, const char *output, mb_sweep_outcome *outcome) {
+  mb_results_file *file = NULL;
+
+  if (!mb_file_has_format(output, "moebal-results") ||
+      mb_results_file_open(output, &file) != MB_OK) {
+    return false;
+  }
+  bool complete = provenance_is(file, "config", sweep->text) &&
+                  provenance_is(file, "version", MOEBAL_VERSION) &&
+                  provenance_is(file, "git", MOEBAL_GIT_VERSION);
+  const mb_results_cells *cells = mb_results_file_cells(file);
+  for (size_t i = 0; i < cells->n_cells && complete; i++) {
+    if (cells->cell[i].error[0] != '\0') {
+      note_failed(outcome, cells->cell[i].run);
+    }
+  }
+  outcome->complete_already = complete;
+  mb_results_file_close(file);
+  return complete;
+}
+
+/* @param parts Transferred; NULL on MB_OK where there is nothing to do. */
 static mb_status begin(const mb_sweep *sweep, const mb_sweep_options *options, const char *output,
-                       mb_parts **parts) {
+                       mb_parts **parts, mb_sweep_outcome *outcome) {
   MB_TRY(check_output(sweep, output));
+  mb_parts_clean(output);
+  if (options->resume && !mb_parts_are_there(output) && is_complete(sweep, output, outcome)) {
+    return MB_OK;
+  }
   return mb_parts_open(sweep, output, options->resume, parts);
 }
 
@@ -99,20 +150,6 @@ static void gathered_fini(gathered *g) {
     }
   }
   free(g->cell);
-}
-
-/* Names of cells that failed, as long as there is room for them. */
-static void note_failed(mb_sweep_outcome *outcome, const char *run) {
-  size_t length = strlen(outcome->failed);
-  size_t room = sizeof outcome->failed - length;
-  enum { MORE_SIZE = 8 }; /* ", ..." */
-
-  outcome->n_failed++;
-  if (strlen(run) + MORE_SIZE < room) {
-    (void)snprintf(outcome->failed + length, room, "%s%s", length > 0 ? ", " : "", run);
-  } else if (length < 3 || strcmp(outcome->failed + length - 3, "...") != 0) {
-    (void)snprintf(outcome->failed + length, room, ", ...");
-  }
 }
 
 static mb_status gather(const mb_sweep *sweep, const mb_parts *parts, gathered *g,
@@ -231,12 +268,13 @@ mb_status mb_sweep_run(const mb_sweep *sweep, const mb_sweep_options *options,
   } else if (crew != NULL && !crew->leads) {
     status = follow(sweep, crew, output);
   } else {
-    status = begin(sweep, options, output, &parts);
+    status = begin(sweep, options, output, &parts, &made);
     if (crew != NULL) {
       status = crew->begin(crew->context, status);
     }
-    MB_TRY(status); /* a crew that cannot begin has nothing open */
-    status = lead(sweep, options, output, parts, &made);
+    if (status == MB_OK && parts != NULL) {
+      status = lead(sweep, options, output, parts, &made);
+    }
   }
   if (status == MB_OK) {
     *outcome = made;

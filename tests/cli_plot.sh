@@ -30,6 +30,9 @@ refuses 1 "tiny.yaml cannot be made: File exists" "results 1.h5" -o tiny.yaml
 refuses 1 "nowhere/figures cannot be made: No such file" "results 1.h5" -o nowhere/figures
 rmdir folder
 
+# A figure that this file is none of.
+refuses 1 "redundancy needs a sweep of cluster.slots: cluster.slots is not swept" "results 1.h5" -F redundancy
+
 # A full disk leaves no temporary file, and no folder that was made for nothing.
 status=0
 (
@@ -64,7 +67,7 @@ for signal in TERM HUP; do
   status=0
   wait "$process" || status=$?
   failed "stopped by $signal" "stopped on request" "$status"
-  [ "$(ls figures)" = imbalance_cdf.tsv ] || fail "stopped by $signal: left behind: $(ls figures)"
+  [ "$(ls figures | tr "\n" " ")" = "imbalance_cdf.tsv imbalance_cdf.txt " ] || fail "stopped by $signal: left behind: $(ls figures)"
   if kill -0 "$(cat started)" 2>/dev/null; then fail "stopped by $signal: gnuplot goes on"; fi
 done
 
@@ -77,5 +80,5 @@ rm -rf figures
 status=0
 PATH=$work/bin:$PATH "$moebal" plot "results 1.h5" -o figures -F imbalance_cdf >out 2>err || status=$?
 failed "an incomplete figure" "incomplete" "$status"
-[ "$(ls figures)" = imbalance_cdf.tsv ] || fail "an incomplete figure: left behind: $(ls figures)"
+[ "$(ls figures | tr "\n" " ")" = "imbalance_cdf.tsv imbalance_cdf.txt " ] || fail "an incomplete figure: left behind: $(ls figures)"
 echo "ok"
