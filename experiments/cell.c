@@ -61,6 +61,12 @@ static mb_status take_steps(void *context, size_t strategy, size_t first, size_t
                                                    imbalance, active_experts));
 }
 
+static mb_status take_step_load(void *context, size_t first, size_t n, const double *step_load) {
+  mb_cell *cell = context;
+
+  return written(cell, mb_results_writer_put_step_load(cell->writer, first, n, step_load));
+}
+
 static mb_status take_plan(void *context, const mb_plan_record *record) {
   mb_cell *cell = context;
 
@@ -88,12 +94,25 @@ static const char *trace_name(const mb_config *config) {
 }
 
 static mb_status replay(mb_cell *cell) {
-  const mb_replay_sink sink = {
-      .context = cell, .steps = take_steps, .plan = take_plan, .progress = take_progress};
+  const mb_replay_sink sink = {.context = cell,
+                               .steps = take_steps,
+                               .plan = take_plan,
+                               .progress = take_progress,
+                               .step_load = take_step_load};
+  const mb_config *config = cell->config;
+  const mb_trace_info *info = mb_source_get_info(cell->source);
+  size_t merge = (size_t)config->merge;
+  /* What is known of requests is in steps of the trace. */
+  size_t lifetime = ((size_t)config->request_lifetime + merge - 1) / merge;
+  const mb_results_origin origin = {.run = config->name,
+                                    .trace = trace_name(config),
+                                    .seed = config->trace_file == NULL ? config->loads_seed : -1,
+                                    .merge = merge,
+                                    .request_lifetime = lifetime,
+                                    .expert_bytes = (double)mb_config_expert_bytes(config, info)};
 
-  MB_TRY(written(cell, mb_results_writer_create(cell->output, cell->config->name,
-                                                trace_name(cell->config), &cell->replay,
-                                                mb_source_get_info(cell->source), &cell->writer)));
+  MB_TRY(written(
+      cell, mb_results_writer_create(cell->output, &origin, &cell->replay, info, &cell->writer)));
   return mb_replay(&cell->replay, cell->source, &sink, cell->summary);
 }
 

@@ -457,6 +457,7 @@ mb_status mb_config_fit(const mb_config *config, const mb_trace_info *info,
                            .window = (size_t)config->window,
                            .delay = (size_t)config->delay,
                            .summary_from = (size_t)from,
+                           .relabel = (size_t)config->relabel,
                            .n_strategies = config->n_strategies,
                            .strategies = config->strategies};
 

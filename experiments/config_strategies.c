@@ -404,6 +404,12 @@ static mb_status check_label(const mb_config *config, const mb_yaml *node, const
                         "_ . -, without a dot in front",
                         label, MB_CONFIG_LABEL_MAX);
   }
+  if (strcmp(label, "step_load") == 0) {
+    return mb_yaml_fail(node, MB_ERR_PARAM,
+                        "strategies: '%s' is what results files call the load of each step; give "
+                        "it another label: {other-name: {use: ...}}",
+                        label);
+  }
   if (has_label(config, label)) {
     return mb_yaml_fail(node, MB_ERR_PARAM,
                         "strategies: '%s' is here a second time; give one of them a label: "

@@ -26,6 +26,9 @@ typedef enum leaf {
   EFFECT_STEP,
   DUPLICATE_SLOTS,
   NODE_IMBALANCE,
+  PLANNED_IMBALANCE,
+  GPU_LOAD_BEFORE,
+  GPU_LOAD_AFTER,
   MOVED_EXPERTS,
   PHYSICAL_TO_LOGICAL_MAP,
   PLANNER_SECONDS,
@@ -38,7 +41,7 @@ typedef struct leaf_spec {
   const char *group; /* below the run's group, with the strategy in between */
   const char *name;
   value_type type;
-  const char *dims; /* letters of T, K, L, P */
+  const char *dims; /* letters of T, K, L, D, P */
   /* Of metrics.def where NULL. */
   const char *unit, *better, *help;
 } leaf_spec;
@@ -52,6 +55,9 @@ static const leaf_spec specs[N_LEAVES] = {
                      "first step under the plan; -1: the layer keeps its placement"},
     [DUPLICATE_SLOTS] = {"plans/", "duplicate_slots", INT32, "KL", NULL, NULL, NULL},
     [NODE_IMBALANCE] = {"plans/", "node_imbalance", FLOAT32, "KL", NULL, NULL, NULL},
+    [PLANNED_IMBALANCE] = {"plans/", "planned_imbalance", FLOAT32, "KL", NULL, NULL, NULL},
+    [GPU_LOAD_BEFORE] = {"plans/", "gpu_load_before", FLOAT32, "KLD", NULL, NULL, NULL},
+    [GPU_LOAD_AFTER] = {"plans/", "gpu_load_after", FLOAT32, "KLD", NULL, NULL, NULL},
     [MOVED_EXPERTS] = {"plans/", "moved_experts", INT32, "KL", "experts", "lower",
                        "over GPUs: distinct experts the GPU holds after the plan and held not just "
                        "before"},
@@ -61,6 +67,9 @@ static const leaf_spec specs[N_LEAVES] = {
                          "measured time of the balancer alone"},
 };
 
+/* Of the run, not of a strategy. */
+static const leaf_spec step_load_spec = {"", "step_load", FLOAT64, "T", NULL, NULL, NULL};
+
 struct mb_results_writer {
   mb_new_file path;
   hid_t file;
@@ -69,6 +78,7 @@ struct mb_results_writer {
   size_t n_steps, n_strategies;
   int32_t *layer_ids;
   char **labels;
+  hid_t step_load;
   hid_t (*dataset)[N_LEAVES]; /* [n_strategies]; H5I_INVALID_HID: not there */
 };
 
@@ -141,6 +151,8 @@ static hsize_t extent(const mb_results_writer *writer, char letter) {
     return writer->n_steps;
   case 'L':
     return writer->shape.n_layers;
+  case 'D':
+    return writer->shape.n_gpus;
   case 'P':
     return writer->shape.n_slots;
   default:
@@ -217,6 +229,15 @@ static mb_status create_dataset(const mb_results_writer *writer, const char *nam
   return MB_OK;
 }
 
+static mb_status create_described(const mb_results_writer *writer, const char *name,
+                                  const leaf_spec *spec, hid_t *dataset) {
+  MB_TRY(create_dataset(writer, name, spec, dataset));
+  mb_status status = describe(*dataset, spec);
+  return status == MB_OK
+             ? MB_OK
+             : MB_FAIL(status, "%s: %s: %s", writer->path.name, name, mb_error_message());
+}
+
 static mb_status create_leaf(mb_results_writer *writer, size_t strategy, leaf which) {
   const leaf_spec *spec = &specs[which];
   const char *root = which == PLANNER_SECONDS ? "timing" : "runs";
@@ -224,13 +245,14 @@ static mb_status create_leaf(mb_results_writer *writer, size_t strategy, leaf wh
 
   (void)snprintf(name, sizeof name, "/%s/%s/%s/%s%s", root, writer->run, writer->labels[strategy],
                  spec->group, spec->name);
-  hid_t dataset = H5I_INVALID_HID;
-  MB_TRY(create_dataset(writer, name, spec, &dataset));
-  writer->dataset[strategy][which] = dataset;
-  mb_status status = describe(dataset, spec);
-  return status == MB_OK
-             ? MB_OK
-             : MB_FAIL(status, "%s: %s: %s", writer->path.name, name, mb_error_message());
+  return create_described(writer, name, spec, &writer->dataset[strategy][which]);
+}
+
+static mb_status create_step_load(mb_results_writer *writer) {
+  char name[512];
+
+  (void)snprintf(name, sizeof name, "/runs/%s/%s", writer->run, step_load_spec.name);
+  return create_described(writer, name, &step_load_spec, &writer->step_load);
 }
 
 static mb_status create_strategy(mb_results_writer *writer, size_t strategy) {
@@ -270,20 +292,31 @@ static mb_status put_sizes(hid_t group, const mb_replay_config *replay, const mb
   return mb_attribute_put_int32s(group, "layer_ids", info->n_layers, info->layer_ids);
 }
 
-static mb_status put_run(const mb_results_writer *writer, hid_t group, const char *trace,
-                         const mb_replay_config *replay, const mb_trace_info *info) {
+static mb_status put_origin(hid_t group, const mb_results_origin *origin,
+                            const mb_replay_config *replay) {
+  MB_TRY(mb_attribute_put_text(group, "trace", origin->trace));
+  MB_TRY(mb_attribute_put_int(group, "seed", origin->seed));
+  MB_TRY(mb_attribute_put_int(group, "relabel", (int64_t)replay->relabel));
+  MB_TRY(mb_attribute_put_int(group, "merge", (int64_t)origin->merge));
+  MB_TRY(mb_attribute_put_int(group, "request_lifetime", (int64_t)origin->request_lifetime));
+  return mb_attribute_put_real(group, "expert_bytes", origin->expert_bytes);
+}
+
+static mb_status put_run(const mb_results_writer *writer, hid_t group,
+                         const mb_results_origin *origin, const mb_replay_config *replay,
+                         const mb_trace_info *info) {
   bool hierarchical = mb_shape_is_hierarchical(&replay->shape);
 
   MB_TRY(mb_attribute_put_texts(group, "strategies", writer->n_strategies,
                                 (const char *const *)writer->labels));
   MB_TRY(mb_attribute_put_text(group, "mode", hierarchical ? "hierarchical" : "global"));
-  MB_TRY(mb_attribute_put_text(group, "trace", trace));
+  MB_TRY(put_origin(group, origin, replay));
   MB_TRY(mb_attribute_put_text(group, "model", info->model));
   MB_TRY(mb_attribute_put_text(group, "phase", mb_phase_name(info->phase)));
   return put_sizes(group, replay, info);
 }
 
-static mb_status create_run(mb_results_writer *writer, const char *trace,
+static mb_status create_run(mb_results_writer *writer, const mb_results_origin *origin,
                             const mb_replay_config *replay, const mb_trace_info *info) {
   char name[512];
   hid_t group = H5I_INVALID_HID;
@@ -295,11 +328,12 @@ static mb_status create_run(mb_results_writer *writer, const char *trace,
   MB_TRY(create_group(writer, name, NULL));
   (void)snprintf(name, sizeof name, "/runs/%s", writer->run);
   MB_TRY(create_group(writer, name, &group));
-  mb_status status = put_run(writer, group, trace, replay, info);
+  mb_status status = put_run(writer, group, origin, replay, info);
   (void)H5Gclose(group);
   if (status != MB_OK) {
     return MB_FAIL(status, "%s: %s: %s", writer->path.name, name, mb_error_message());
   }
+  MB_TRY(create_step_load(writer));
   for (size_t i = 0; i < writer->n_strategies; i++) {
     MB_TRY(create_strategy(writer, i));
   }
@@ -348,7 +382,7 @@ static mb_status copy_names(mb_results_writer *writer, const char *run,
   return MB_OK;
 }
 
-mb_status mb_results_writer_create(const char *path, const char *run, const char *trace,
+mb_status mb_results_writer_create(const char *path, const mb_results_origin *origin,
                                    const mb_replay_config *replay, const mb_trace_info *info,
                                    mb_results_writer **writer) {
   mb_results_writer *made = calloc(1, sizeof *made);
@@ -357,17 +391,18 @@ mb_status mb_results_writer_create(const char *path, const char *run, const char
     return MB_FAIL(MB_ERR_MEMORY, "no memory to write %s", path);
   }
   made->file = H5I_INVALID_HID;
+  made->step_load = H5I_INVALID_HID;
   made->shape = replay->shape;
   made->n_steps = info->n_steps;
   mb_status status = mb_new_file_open(path, &made->path);
   if (status == MB_OK) {
-    status = copy_names(made, run, replay, info);
+    status = copy_names(made, origin->run, replay, info);
   }
   if (status == MB_OK) {
     status = create_file(made);
   }
   if (status == MB_OK) {
-    status = create_run(made, trace, replay, info);
+    status = create_run(made, origin, replay, info);
   }
   if (status != MB_OK) {
     mb_results_writer_destroy(made);
@@ -378,17 +413,12 @@ mb_status mb_results_writer_create(const char *path, const char *run, const char
 }
 
 /* Writes n rows from `first` on; a dataset with K rows grows to hold them. */
-static mb_status write_rows(const mb_results_writer *writer, size_t strategy, leaf which,
-                            size_t first, size_t n, const void *values) {
-  const leaf_spec *spec = &specs[which];
-  hid_t dataset = writer->dataset[strategy][which];
+static mb_status write_dataset(const mb_results_writer *writer, hid_t dataset,
+                               const leaf_spec *spec, size_t first, size_t n, const void *values) {
   hsize_t start[MAX_RANK] = {first};
   hsize_t size[MAX_RANK] = {0};
   int rank = shape_of(writer, spec->dims, size);
 
-  if (dataset < 0) {
-    return MB_OK;
-  }
   size[0] = first + n;
   bool written = spec->dims[0] != 'K' || H5Dset_extent(dataset, size) >= 0;
   size[0] = n;
@@ -400,6 +430,18 @@ static mb_status write_rows(const mb_results_writer *writer, size_t strategy, le
   (void)H5Sclose(memory);
   (void)H5Sclose(file);
   return status;
+}
+
+static mb_status write_rows(const mb_results_writer *writer, size_t strategy, leaf which,
+                            size_t first, size_t n, const void *values) {
+  hid_t dataset = writer->dataset[strategy][which];
+
+  return dataset >= 0 ? write_dataset(writer, dataset, &specs[which], first, n, values) : MB_OK;
+}
+
+mb_status mb_results_writer_put_step_load(mb_results_writer *writer, size_t first, size_t n,
+                                          const double *step_load) {
+  return write_dataset(writer, writer->step_load, &step_load_spec, first, n, step_load);
 }
 
 mb_status mb_results_writer_put_steps(mb_results_writer *writer, size_t strategy, size_t first,
@@ -420,6 +462,9 @@ mb_status mb_results_writer_put_plan(mb_results_writer *writer, const mb_plan_re
   if (record->node_imbalance != NULL) {
     MB_TRY(write_rows(writer, s, NODE_IMBALANCE, k, 1, record->node_imbalance));
   }
+  MB_TRY(write_rows(writer, s, PLANNED_IMBALANCE, k, 1, record->planned_imbalance));
+  MB_TRY(write_rows(writer, s, GPU_LOAD_BEFORE, k, 1, record->gpu_load_before));
+  MB_TRY(write_rows(writer, s, GPU_LOAD_AFTER, k, 1, record->gpu_load_after));
   MB_TRY(write_rows(writer, s, MOVED_EXPERTS, k, 1, record->moved_experts));
   MB_TRY(write_rows(writer, s, PHYSICAL_TO_LOGICAL_MAP, k, 1, record->physical_to_logical_map));
   return write_rows(writer, s, PLANNER_SECONDS, k, 1, &record->planner_seconds);
@@ -445,6 +490,7 @@ mb_status mb_results_writer_put_summary(mb_results_writer *writer,
 }
 
 static void close_datasets(mb_results_writer *writer) {
+  (void)H5Dclose(writer->step_load);
   for (size_t i = 0; i < writer->n_strategies; i++) {
     for (leaf which = 0; which < N_LEAVES; which++) {
       if (writer->dataset[i][which] >= 0) {

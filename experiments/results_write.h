@@ -12,6 +12,16 @@
 
 #define MB_RESULTS_VERSION 1
 
+/** What a run says of itself that its replay does not know. Borrowed. */
+typedef struct mb_results_origin {
+  const char *run;         /* its name, one that HDF5 allows for a group */
+  const char *trace;       /* the loads' name */
+  int64_t seed;            /* that they were generated from; -1: they are a file's */
+  size_t merge;            /* steps of the trace in one of the run, >= 1 */
+  size_t request_lifetime; /* mean, in steps of the run; 0: unknown */
+  double expert_bytes;     /* weights of one expert of one layer; 0: unknown */
+} mb_results_origin;
+
 /** A results file with one run, being written: under a temporary name in the same folder. */
 typedef struct mb_results_writer mb_results_writer;
 
@@ -27,16 +37,14 @@ MB_NODISCARD mb_status mb_results_check_path(const char *path, const char *trace
 /**
  * Starts the file with everything that is known before the replay.
  *
- * @param run    the run's name, a name that HDF5 allows for a group.
- * @param trace  what the attribute of that name says.
- * @param replay, info borrowed for the call.
+ * @param origin, replay, info borrowed for the call.
  * @param writer Transferred: finish or destroy it. Written only on MB_OK.
  * @return MB_OK; MB_ERR_IO naming the file and why it cannot be written; MB_ERR_MEMORY.
  *
  * Memory: a few MiB a strategy, for the chunks in the making.
  */
-MB_NODISCARD mb_status mb_results_writer_create(const char *path, const char *run,
-                                                const char *trace, const mb_replay_config *replay,
+MB_NODISCARD mb_status mb_results_writer_create(const char *path, const mb_results_origin *origin,
+                                                const mb_replay_config *replay,
                                                 const mb_trace_info *info,
                                                 mb_results_writer **writer);
 
@@ -46,6 +54,8 @@ MB_NODISCARD mb_status mb_results_writer_put_steps(mb_results_writer *writer, si
                                                    const double *step_imbalance,
                                                    const float *imbalance,
                                                    const int32_t *active_experts);
+MB_NODISCARD mb_status mb_results_writer_put_step_load(mb_results_writer *writer, size_t first,
+                                                       size_t n, const double *step_load);
 MB_NODISCARD mb_status mb_results_writer_put_plan(mb_results_writer *writer,
                                                   const mb_plan_record *record);
 

@@ -122,9 +122,10 @@ static void registry(void) {
     CU_ASSERT(strcmp(metric->better, "lower") == 0 || strcmp(metric->better, "higher") == 0 ||
               strcmp(metric->better, "none") == 0);
     CU_ASSERT(strcmp(metric->dims, "") == 0 || strcmp(metric->dims, "T") == 0 ||
-              strcmp(metric->dims, "T,L") == 0 || strcmp(metric->dims, "K,L") == 0);
+              strcmp(metric->dims, "T,L") == 0 || strcmp(metric->dims, "K,L") == 0 ||
+              strcmp(metric->dims, "K,L,D") == 0);
   }
-  CU_ASSERT_EQUAL(n, 17);
+  CU_ASSERT_EQUAL(n, 21);
   CU_ASSERT_PTR_NULL(mb_metric_find("balancedness"));
   CU_ASSERT_STRING_EQUAL(mb_metric_find("imbalance")->dims, "T,L");
   CU_ASSERT_STRING_EQUAL(mb_metric_find("run_imbalance")->better, "lower");

@@ -1,5 +1,6 @@
 /* tests/test_results.c - results files as `moebal run` writes them: complete, described, and the
  * same bytes for the same config. */
+#include "experiments/results_read.h"
 #include "tests/test.h"
 
 #include <hdf5.h>
@@ -126,6 +127,10 @@ static void check_run_attributes(hid_t file) {
   check_int(run, "window", 15);
   check_int(run, "delay", 2);
   check_int(run, "summary_from", FROM);
+  check_int(run, "seed", 5);
+  check_int(run, "relabel", 0);
+  check_int(run, "merge", 1);
+  check_int(run, "request_lifetime", 0);
   hid_t attribute = H5Aopen(run, "layer_ids", H5P_DEFAULT);
   CU_ASSERT(H5Aread(attribute, H5T_NATIVE_INT32, layer_ids) >= 0);
   CU_ASSERT_EQUAL(layer_ids[1], layer_ids[0] + 1);
@@ -195,12 +200,16 @@ static void check_strategy(hid_t file, const char *label, hsize_t plans) {
                 {"/runs/tiny/%s/plans/effect_step", 2, true, L, 0},
                 {"/runs/tiny/%s/plans/duplicate_slots", 2, true, L, 0},
                 {"/runs/tiny/%s/plans/node_imbalance", 2, true, L, 0},
+                {"/runs/tiny/%s/plans/planned_imbalance", 2, true, L, 0},
+                {"/runs/tiny/%s/plans/gpu_load_before", 3, true, L, 4},
+                {"/runs/tiny/%s/plans/gpu_load_after", 3, true, L, 4},
                 {"/runs/tiny/%s/plans/moved_experts", 2, true, L, 0},
                 {"/runs/tiny/%s/plans/physical_to_logical_map", 3, true, L, P},
                 {"/timing/tiny/%s/planner_seconds", 1, true, 0, 0}};
   const hid_t types[] = {H5T_IEEE_F64LE, H5T_IEEE_F32LE, H5T_STD_I32LE,  H5T_STD_I64LE,
-                         H5T_STD_I64LE,  H5T_STD_I32LE,  H5T_IEEE_F32LE, H5T_STD_I32LE,
-                         H5T_STD_I32LE,  H5T_IEEE_F64LE};
+                         H5T_STD_I64LE,  H5T_STD_I32LE,  H5T_IEEE_F32LE, H5T_IEEE_F32LE,
+                         H5T_IEEE_F32LE, H5T_IEEE_F32LE, H5T_STD_I32LE,  H5T_STD_I32LE,
+                         H5T_IEEE_F64LE};
   char path[256];
 
   for (size_t i = 0; i < sizeof leaves / sizeof *leaves; i++) {
@@ -238,13 +247,14 @@ static void test_complete(void) {
   check_int(file, "version", 1);
   check_run_attributes(file);
   check_provenance(file);
+  check_dataset(file, "/runs/tiny/step_load", H5T_IEEE_F64LE, 1, T, 0, 0);
   check_strategy(file, "none", 0);
   check_strategy(file, "lpt", K);
   check_strategy(file, "l2-long", K);
   check_strategy(file, "hindsight", K + 1);
   CU_ASSERT(H5Ovisit2(file, H5_INDEX_NAME, H5_ITER_NATIVE, check_described, &n_datasets,
                       H5O_INFO_BASIC | H5O_INFO_TIME) >= 0);
-  CU_ASSERT_EQUAL(n_datasets, N_LABELS * 10 + 1);
+  CU_ASSERT_EQUAL(n_datasets, N_LABELS * 13 + 2);
   (void)H5Fclose(file);
 }
 
@@ -375,6 +385,82 @@ static void test_plans(void) {
   (void)H5Fclose(file);
 }
 
+/* --- loads, as the reader gives them --- */
+
+/* GPUs serve all there is in the interval from the plan's step on, under either placement. */
+static void check_gpu_loads(const mb_results_plans *plans, size_t k, const double *step_load) {
+  double before = 0.0;
+  double after = 0.0;
+  double served = 0.0;
+
+  for (size_t t = (size_t)plans->step[k]; t < T && t < (size_t)plans->step[k] + 10; t++) {
+    served += step_load[t];
+  }
+  for (size_t i = 0; i < (size_t)L * 4; i++) {
+    before += (double)plans->next_before[k * L * 4 + i];
+    after += (double)plans->next_after[k * L * 4 + i];
+  }
+  CU_ASSERT_DOUBLE_EQUAL(before, served, 1e-2);
+  CU_ASSERT_DOUBLE_EQUAL(after, served, 1e-2);
+}
+
+/* Hindsight plans for the very loads that it is shown to get. */
+static void check_hindsight(const mb_results_plans *plans, size_t k) {
+  for (size_t l = 0; l < L; l++) {
+    const float *load = plans->next_after + (k * L + l) * 4;
+    double max = 0.0;
+    double sum = 0.0;
+    for (size_t d = 0; d < 4; d++) {
+      max = (double)load[d] > max ? (double)load[d] : max;
+      sum += (double)load[d];
+    }
+    CU_ASSERT_DOUBLE_EQUAL(plans->planned_imbalance[k * L + l], max / (sum / 4), 1e-5);
+  }
+}
+
+static void check_loads(const mb_results *results, size_t strategy, const double *step_load) {
+  double step_imbalance[T];
+  double sum = 0.0;
+  double weights = 0.0;
+  mb_replay_summary summary;
+  mb_results_plans plans;
+
+  CHECK_OK(mb_results_read_step_imbalance(results, strategy, step_imbalance));
+  CHECK_OK(mb_results_read_summary(results, strategy, &summary));
+  for (size_t t = FROM; t < T; t++) {
+    sum += step_imbalance[t] * step_load[t];
+    weights += step_load[t];
+  }
+  CU_ASSERT_DOUBLE_EQUAL(summary.run_imbalance, sum / weights, 1e-12);
+  CHECK_OK(mb_results_read_plans(results, strategy, &plans));
+  for (size_t k = 0; k < plans.n_plans; k++) {
+    check_gpu_loads(&plans, k, step_load);
+    if (strategy == 3) {
+      check_hindsight(&plans, k);
+    }
+  }
+  CU_ASSERT_EQUAL(plans.n_plans, strategy == 0 ? 0 : strategy == 3 ? K + 1 : K);
+  mb_results_plans_fini(&plans);
+}
+
+static void test_loads(void) {
+  hid_t file = run_moebal(BASE, "test_results_a.h5", 2);
+  double step_load[T];
+  mb_results *results = NULL;
+
+  (void)H5Fclose(file);
+  CHECK_OK(mb_results_open("test_results_a.h5", NULL, &results));
+  CU_ASSERT_PTR_NOT_NULL_FATAL(results);
+  CU_ASSERT_EQUAL(mb_results_get_run(results)->seed, 5);
+  CHECK_OK(mb_results_read_step_load(results, step_load));
+  /* 64 tokens to 2 experts each, in 3 layers. */
+  CU_ASSERT(step_load[0] == 64 * 2 * L && step_load[T - 1] == 64 * 2 * L);
+  for (size_t i = 0; i < N_LABELS; i++) {
+    check_loads(results, i, step_load);
+  }
+  mb_results_destroy(results);
+}
+
 /* --- the same bytes --- */
 
 typedef struct comparison {
@@ -433,7 +519,7 @@ static void test_same_bytes(void) {
   comparison c = compare(one, two);
 
   CU_ASSERT_EQUAL(c.n_different, 0);
-  CU_ASSERT_EQUAL(c.n_same, N_LABELS * 9 + 1);
+  CU_ASSERT_EQUAL(c.n_same, N_LABELS * 12 + 2);
   (void)H5Fclose(two);
 
   /* The effective config gives the same again; another seed gives something else. */
@@ -443,7 +529,7 @@ static void test_same_bytes(void) {
   two = run_moebal(config, "test_results_b.h5", 2);
   c = compare(one, two);
   CU_ASSERT_EQUAL(c.n_different, 0);
-  CU_ASSERT_EQUAL(c.n_same, N_LABELS * 9 + 1);
+  CU_ASSERT_EQUAL(c.n_same, N_LABELS * 12 + 2);
   (void)H5Fclose(two);
   strstr(config, "seed: 5")[strlen("seed: ")] = '6';
   two = run_moebal(config, "test_results_b.h5", 2);
@@ -474,6 +560,7 @@ int main(void) {
   CU_TestInfo tests[] = {{"all objects and attributes", test_complete},
                          {"the summary", test_summary},
                          {"the plans", test_plans},
+                         {"the loads", test_loads},
                          {"the same bytes", test_same_bytes},
                          {"the global policy", test_global},
                          CU_TEST_INFO_NULL};
