@@ -490,6 +490,11 @@ static void put_replicates(const mb_figure_cells *cells, FILE *caption) {
   } else {
     (void)fputs("n = 1 run a point: there are no intervals.\n", caption);
   }
+  if (cells->n_seeds > 1 || cells->n_relabellings > 1) {
+    (void)fputs("Bars are of means over runs that the strategies share, not of the strategies' "
+                "differences: `moebal compare` compares them in pairs.\n",
+                caption);
+  }
   if (cells->n_failed > 0) {
     (void)fprintf(caption, "%zu %s failed, and %s left out.\n", cells->n_failed,
                   cells->n_failed == 1 ? "cell" : "cells", cells->n_failed == 1 ? "is" : "are");

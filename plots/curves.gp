@@ -1,6 +1,8 @@
-# What the figures of imbalance against one swept size share. They load style.gp before, and set x_name,
-# y_name, x_column, x_key (that column's name), x_log (1: a log axis, labelled at the points), and y_from (the least y axis has to
-# show, or NaN). Points are means, bars their 95 % intervals, drawn a little apart.
+# What the figures of one number against one swept size share. They load style.gp before, and set
+# x_name, y_name, x_column, x_key (that column's name), x_log (1: a log axis, labelled at the points)
+# and y_from: 1: imbalances, on a log axis of what they are above 1, because none is as far above the
+# others as they are above perfect balance; 0: a plain axis that begins at 0.
+# Points are means, bars their 95 % intervals, drawn a little apart.
 mean(i) = first + (i - 1) * stride
 low(i) = mean(i) + 1
 high(i) = mean(i) + 2
@@ -21,9 +23,26 @@ tick(x) = span <= 0 || at_x(x) - last_label > 0.07 * span ? (last_label = at_x(x
 array ticks[256]
 n_ticks = 0
 stats table skip 1 using (n_ticks < 256 && tick(column(x_column)) ? (n_ticks = n_ticks + 1, ticks[n_ticks] = column(x_column)) : 0) nooutput
-bottom = y_from == y_from && y_from < bottom ? y_from : bottom
+if (bottom > top) { bottom = y_from; top = y_from + 1 }
+least_above = 0.003
+at_y(v) = y_from == 1 ? log(v - 1 > least_above ? v - 1 : least_above) : v
+bottom = y_from == 1 ? at_y(bottom) : bottom < 0 ? bottom : 0
+top = at_y(top)
 margin_y = top - bottom > 0.01 ? 0.06 * (top - bottom) : 0.01
-set yrange [bottom - (bottom == y_from ? 0 : margin_y) : top + margin_y]
+set yrange [bottom - (bottom == 0 && y_from == 0 ? 0 : margin_y) : top + margin_y]
+if (y_from == 1) {
+  # Round imbalances, not too close to each other.
+  round_ones = "1.005 1.01 1.02 1.05 1.1 1.2 1.3 1.5 2 3 5 10 20 50 100 200 500 1000"
+  set ytics ()
+  last_label = -1e300
+  do for [k = 1 : words(round_ones)] {
+    v = at_y(word(round_ones, k) + 0)
+    if (v >= bottom - margin_y && v <= top + margin_y && v - last_label > 0.07 * (top - bottom)) {
+      set ytics add (word(round_ones, k) v)
+      last_label = v
+    }
+  }
+}
 set rmargin at screen across(width - 0.2)
 set grid x
 set xtics nomirror ()
@@ -44,6 +63,6 @@ apart(i) = (i - (n + 1) / 2.0) * 0.006
 x(i) = x_log ? column(x_column) * (most > least ? (most / least) ** apart(i) : 1) \
              : column(x_column) + apart(i) * (most - least)
 readout = x_log ? "x=" . x_key . " log=x" : "x=" . x_key
-plot for [i = 1 : n] table skip 1 using (x(i)):(column(low(i))):(0):(column(high(i)) - column(low(i))) \
+plot for [i = 1 : n] table skip 1 using (x(i)):(at_y(column(low(i)))):(0):(at_y(column(high(i))) - at_y(column(low(i)))) \
        with vectors heads size screen 0.006,90 lc rgb colour[i] lw 0.6 dt 1, \
-     for [i = 1 : n] table skip 1 using (x(i)):(column(mean(i))) with linespoints ls style[i]
+     for [i = 1 : n] table skip 1 using (x(i)):(at_y(column(mean(i)))) with linespoints ls style[i]

@@ -5,7 +5,7 @@ first = 2; stride = 4; with_legend = 1
 height(n) = 2.1
 load folder . "style.gp"
 x_name = "GPUs that share the experts"
-y_name = "run imbalance (max / mean)"
+y_name = "run imbalance (log of what is above 1)"
 x_column = 1
 x_key = "gpus"
 x_log = 1

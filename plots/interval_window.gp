@@ -48,6 +48,19 @@ do for [i = 1 : n] {
                               column(mean(i)) > most ? (most = column(mean(i))) : 0) nooutput
   }
 }
+# gnuplot ends at a series of labels without a label, so that only those that have some are drawn.
+array drawn[n]
+drawn[1] = 1
+n_drawn = 0
+has_spread = 0
+do for [i = 1 : n] {
+  if (place[i] > 0) {
+    some = 0
+    stats table skip 1 using (column(mean(i)) > 0 ? (some = 1) : 0) nooutput
+    stats table skip 1 using (half(i) >= 0 ? (has_spread = 1) : 0) nooutput
+    if (some) { n_drawn = n_drawn + 1; drawn[n_drawn] = i }
+  }
+}
 space = gap / row_height
 base(i) = (shown - place[i]) * (n_windows + space)
 set xrange [0.5 : n_intervals + 0.5]
@@ -65,10 +78,11 @@ do for [i = 1 : n] {
     set label 100 + i label[i] at 0.5, base(i) + n_windows + 0.5 left offset 0,0.55
   }
 }
-set label 1 "interval (steps from plan to plan)" center at graph 0.5, screen down(tall - 0.6)
-set label 3 "window (steps a plan is made from)" center rotate at screen across(0.11), graph 0.5
+set label 1 "interval (steps)" center at graph 0.5, screen down(tall - 0.6)
+set label 3 "window (steps)" center rotate at screen across(0.11), graph 0.5
 set palette defined (0 "#fde725", 1 "#c2df23", 2 "#86d549", 3 "#52c569", 4 "#2ab07f", 5 "#1e9b8a", \
                      6 "#25858e", 7 "#2d708e", 8 "#38588c", 9 "#433e85", 10 "#482173", 11 "#440154")
+if (most < least) { least = 1; most = 1 }
 most = most - least > 0.001 ? most : least + 0.001
 set cbrange [least : most]
 set cbtics scale 0.4 offset 0,tic_shift
@@ -84,14 +98,14 @@ field(i) = sprintf("%.3f", column(mean(i)))
 spread(i) = half(i) == half(i) ? sprintf("±%.3f", half(i)) : ""
 x(unused) = find_interval(column(1))
 y(i) = base(i) + find_window(column(2))
-has_spread = 0
-do for [i = 1 : n] { stats table skip 1 using (half(i) == half(i) ? (has_spread = 1) : 0) nooutput }
 panels_of = ""
 do for [i = 1 : n] { if (place[i] > 0) { panels_of = panels_of . (panels_of eq "" ? "" : ",") . label[i] } }
 readout = sprintf("x=interval y=window rank=xy panel=%g panels=%s", n_windows + space, panels_of)
-of(i, v) = place[i] > 0 ? v : NaN
-plot for [i = 1 : n] table skip 1 using (of(i, x(0))):(y(i)):(0.49):(0.48):(column(mean(i))) with boxxyerror fc palette fs solid noborder, \
-     for [i = 1 : n] table skip 1 using (of(i, x(0))):(y(i) + 0.2 * has_spread):(field(i)):(ink(column(mean(i)))) \
+plot for [k = 1 : n_drawn] table skip 1 using (x(0)):(y(drawn[k])):(0.49):(0.48):(column(mean(drawn[k]))) \
+       with boxxyerror fc palette fs solid noborder, \
+     for [k = 1 : n_drawn] table skip 1 using (x(0)):(y(drawn[k]) + 0.2 * has_spread):(field(drawn[k])):(ink(column(mean(drawn[k])))) \
        with labels center font font(0.9 * small) tc rgb variable, \
-     for [i = 1 : n] table skip 1 using (of(i, x(0))):(y(i) - 0.25):(spread(i)):(ink(column(mean(i)))) \
-       with labels center font font(0.75 * small) tc rgb variable
+     for [k = 1 : has_spread * n_drawn] table skip 1 \
+       using (x(0)):(y(drawn[k]) - 0.25):(spread(drawn[k])):(ink(column(mean(drawn[k])))) \
+       with labels center font font(0.75 * small) tc rgb variable, \
+     NaN

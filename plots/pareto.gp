@@ -21,12 +21,20 @@ do for [i = 1 : n] {
   if (points[i] > 0) {
     stats table skip 1 using (column(mean(i)) < bottom ? (bottom = column(mean(i))) : 0, \
                               column(mean(i)) > top ? (top = column(mean(i))) : 0) nooutput
+    stats table skip 1 using (column(cost_low(i)) > 0 && column(cost_low(i)) < least ? (least = column(cost_low(i))) : 0, \
+                              column(cost_high(i)) > most ? (most = column(cost_high(i))) : 0) nooutput
     stats table skip 1 using (column(high(i)) > top ? (top = column(high(i))) : 0, \
                               column(low(i)) < bottom ? (bottom = column(low(i))) : 0) nooutput
   }
 }
+array bars[n]
+do for [i = 1 : n] {
+  bars[i] = 0
+  if (points[i] > 0) { stats table skip 1 using (column(low(i)) > 0 ? (bars[i] = bars[i] + 1) : 0) nooutput }
+}
 is_line(i) = points[i] == 0 && level[i] == level[i]
 do for [i = 1 : n] { if (is_line(i) && top == 0) { top = level[i]; bottom = level[i] } }
+if (top == 0) { top = 2; bottom = 1 }
 reach = top + 0.6 * (top - bottom)
 beyond = ""
 do for [i = 1 : n] { if (is_line(i)) {
@@ -68,16 +76,19 @@ first_named = 0; last_named = 0
 do for [i = 1 : n] {
   if (points[i] > 1 && style[i] <= n_styles) { first_named = first_named == 0 ? i : first_named; last_named = i }
 }
-is_named(i) = i == first_named || i == last_named
-# Beyond the end of the bar, if there is one.
+# Beyond the end of the bar, where the strategy has bars. gnuplot ends at a series of labels without
+# a label, so that only those that have some are drawn.
+array named[2]
+n_named = first_named == 0 ? 0 : first_named == last_named ? 1 : 2
+named[1] = first_named > 0 ? first_named : 1
+named[2] = last_named > 0 ? last_named : 1
 side(i) = i == first_named ? 0.55 : -0.55
-end_of(i) = i == first_named ? column(high(i)) : column(low(i))
-beside(i) = end_of(i) == end_of(i) ? end_of(i) : column(mean(i))
+beside(i) = bars[i] < points[i] ? column(mean(i)) : i == first_named ? column(high(i)) : column(low(i))
 readout = "name=condition each=x" . (ratio < 4 ? "" : " log=x")
 plot for [i = 1 : n] table skip 1 using (column(cost(i))):(column(low(i))):(0):(column(high(i)) - column(low(i))) \
        with vectors heads size screen 0.006,90 lc rgb colour[i] lw 0.6 dt 1, \
      for [i = 1 : n] table skip 1 using (column(cost_low(i)) > 0 ? column(cost_low(i)) : NaN):(column(mean(i))):(column(cost_high(i)) - column(cost_low(i))):(0) \
        with vectors heads size screen 0.006,90 lc rgb colour[i] lw 0.6 dt 1, \
      for [i = 1 : n] table skip 1 using (column(cost(i))):(column(mean(i))) with linespoints ls style[i], \
-     for [i = 1 : n] table skip 1 using (is_named(i) ? column(cost(i)) : NaN):(beside(i)):(strcol(2)) \
-       with labels center offset 0,side(i) font font(0.83 * small) tc rgb colour[i]
+     for [k = 1 : n_named] table skip 1 using (column(cost(named[k]))):(beside(named[k])):(strcol(2)) \
+       with labels center offset 0,side(named[k]) font font(0.83 * small) tc rgb colour[named[k]]

@@ -9,7 +9,7 @@ load folder . "style.gp"
 gigabytes = NaN
 stats table skip 1 using (gigabytes = column(2) / column(1), 0) nooutput
 x_name = "slots a GPU"
-y_name = "run imbalance (max / mean)"
+y_name = "run imbalance (log of what is above 1)"
 x_column = 1
 x_key = "slots"
 x_log = 0
@@ -28,6 +28,6 @@ if (gigabytes == gigabytes) {
   raw = gb_most > gb_least ? (gb_most - gb_least) / 5 : gb_most
   power = 10 ** floor(log10(raw))
   gb_step = power * (raw / power > 5 ? 10 : raw / power > 2 ? 5 : raw / power > 1 ? 2 : 1)
-  do for [k = ceil(gb_least / gb_step) : floor(gb_most / gb_step)] { set x2tics add (sprintf("%g", k * gb_step) k * gb_step) }
+  do for [k = ceil(gb_least / gb_step) : floor(gb_most / gb_step)] { set x2tics add (sprintf("%.4g", k * gb_step) k * gb_step) }
 }
 load folder . "curves.gp"
