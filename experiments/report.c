@@ -151,7 +151,7 @@ static mb_status put_under(const page *p) {
   MB_TRY(mb_results_file_provenance(p->file, "start_time", &started));
   mb_status status = mb_results_file_provenance(p->file, "version", &version);
   if (status == MB_OK) {
-    (void)fputs("<p class=\"under\">Experiment", p->stream);
+    (void)fputs(is_sweep(p) ? "<p class=\"under\">Sweep" : "<p class=\"under\">Run", p->stream);
     if (started[0] != '\0') {
       (void)fputs(" of ", p->stream);
       started[strcspn(started, "T")] = '\0';

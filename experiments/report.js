@@ -248,6 +248,20 @@
       }
       this.text.hidden = false;
       this.listen();
+      this.reserve();
+      addEventListener("resize", () => this.reserve());
+    }
+
+    // Room for the values, so that nothing below moves as they come and go.
+    reserve() {
+      const {anchors} = this.rows;
+      this.text.style.minHeight = "";
+      let height = 0;
+      for (const part of [0, 0.25, 0.5, 0.75, 1]) {
+        this.show(anchors[Math.floor(part * (anchors.length - 1))]);
+        height = Math.max(height, this.text.offsetHeight);
+      }
+      this.text.style.minHeight = height + "px";
       this.clear();
     }
 
