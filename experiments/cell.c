@@ -34,6 +34,11 @@ mb_status mb_cell_prepare(const mb_config *config, const char *output, mb_source
   return cell->summary != NULL && cell->n_plans != NULL ? MB_OK : no_memory(cell);
 }
 
+void mb_cell_set_source(mb_cell *cell, mb_source *source) {
+  mb_source_destroy(cell->source);
+  cell->source = source;
+}
+
 void mb_cell_fini(mb_cell *cell) {
   mb_results_writer_destroy(cell->writer);
   mb_source_destroy(cell->source);

@@ -44,6 +44,9 @@ typedef struct mb_cell {
 MB_NODISCARD mb_status mb_cell_prepare(const mb_config *config, const char *output,
                                        mb_source *source, mb_cell *cell);
 
+/** Other loads, the same as those that it has: as a sweep's cells share them. Transferred. */
+void mb_cell_set_source(mb_cell *cell, mb_source *source);
+
 /**
  * Replays, and writes the results, which get their name when they are complete.
  * @return MB_OK; what mb_replay() or writing returned; MB_ERR_CANCELLED once mb_interrupted().

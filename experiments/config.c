@@ -384,6 +384,10 @@ mb_status mb_config_open_source(const mb_config *config, mb_source **source) {
   mb_source *recorded = NULL;
 
   MB_TRY(mb_config_open_recorded(config, &recorded));
+  return mb_config_merge_steps(config, recorded, source);
+}
+
+mb_status mb_config_merge_steps(const mb_config *config, mb_source *recorded, mb_source **source) {
   if (config->merge == 1) {
     *source = recorded;
     return MB_OK;
@@ -403,6 +407,20 @@ mb_status mb_config_open_recorded(const mb_config *config, mb_source **source) {
   }
   return mb_yaml_fail(mb_yaml_find(config->root, "trace.generate"), status, "trace.generate: %s",
                       mb_error_message());
+}
+
+bool mb_config_have_same_trace(const mb_config *a, const mb_config *b) {
+  if (a->trace_file != NULL || b->trace_file != NULL) {
+    return a->trace_file != NULL && b->trace_file != NULL &&
+           strcmp(a->trace_file, b->trace_file) == 0;
+  }
+  return a->generator == b->generator &&
+         memcmp(a->generator_params, b->generator_params, a->generator->params_size) == 0;
+}
+
+bool mb_config_have_same_loads(const mb_config *a, const mb_config *b) {
+  return mb_config_have_same_trace(a, b) &&
+         (a->trace_file != NULL || a->loads_seed == b->loads_seed);
 }
 
 /* --- against the trace --- */

@@ -2,6 +2,7 @@
 #ifndef MB_EXPERIMENTS_CONFIG_H
 #define MB_EXPERIMENTS_CONFIG_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -93,6 +94,17 @@ MB_NODISCARD mb_status mb_config_open_source(const mb_config *config, mb_source 
 
 /** The same before trace.merge: the steps as they were recorded, which other cells may share. */
 MB_NODISCARD mb_status mb_config_open_recorded(const mb_config *config, mb_source **source);
+
+/** The other half: those steps, as trace.merge says. @param recorded Transferred, also on failure.
+ */
+MB_NODISCARD mb_status mb_config_merge_steps(const mb_config *config, mb_source *recorded,
+                                             mb_source **source);
+
+/** Whether two configs name the same trace, or generator with the same parameters but the seed. */
+bool mb_config_have_same_trace(const mb_config *a, const mb_config *b);
+
+/** Whether two configs' loads are the same, before trace.merge. */
+bool mb_config_have_same_loads(const mb_config *a, const mb_config *b);
 
 /**
  * Bytes of one expert's weights in a layer: cluster.expert_bytes, or, where that is auto, those of

@@ -65,18 +65,9 @@ static mb_status no_memory(const mb_sweep *sweep) {
 
 /* --- loads --- */
 
-static bool have_same_loads(const mb_config *a, const mb_config *b) {
-  if (a->trace_file != NULL || b->trace_file != NULL) {
-    return a->trace_file != NULL && b->trace_file != NULL &&
-           strcmp(a->trace_file, b->trace_file) == 0;
-  }
-  return a->generator == b->generator &&
-         memcmp(a->generator_params, b->generator_params, a->generator->params_size) == 0;
-}
-
 static mb_status find_trace(dry_run *d, const mb_config *config, size_t *found) {
   for (size_t i = d->n_traces; i-- > 0;) {
-    if (have_same_loads(d->traces[i].config, config)) {
+    if (mb_config_have_same_trace(d->traces[i].config, config)) {
       *found = i;
       return MB_OK;
     }

@@ -4,39 +4,47 @@
 #include <stdbool.h>
 #include <stdlib.h>
 
+#include "experiments/shared_loads.h"
+
 static bool is_done(const mb_parts *parts, size_t cell) {
   return mb_parts_is_finished(parts, cell) || mb_parts_is_failed(parts, cell);
 }
 
-/* @param unwritable whether a failure is none of the config's. */
-static mb_status run_cell(const mb_config *config, const char *path, mb_cell_watch watch,
-                          void *watcher, bool *unwritable) {
-  mb_cell cell = {.config = NULL};
+/* Loads are not made ready for others before this cell's config is seen to fit them. */
+static mb_status prepare(const mb_sweep *sweep, const mb_parts *parts, size_t cell,
+                         const char *path, mb_cell *run) {
+  mb_source *shared = NULL;
 
-  mb_status status = mb_cell_prepare(config, path, NULL, &cell);
-  if (status == MB_OK) {
-    status = mb_cell_run(&cell, watch, watcher);
+  MB_TRY(mb_shared_loads_open(sweep, parts, cell, &shared));
+  MB_TRY(mb_cell_prepare(sweep->cell[cell].config, path, shared, run));
+  if (shared != NULL) {
+    return MB_OK;
   }
-  *unwritable = cell.unwritable;
-  mb_cell_fini(&cell);
-  return status;
+  MB_TRY(mb_shared_loads_make(sweep, parts, cell));
+  MB_TRY(mb_shared_loads_open(sweep, parts, cell, &shared));
+  if (shared != NULL) {
+    mb_cell_set_source(run, shared);
+  }
+  return MB_OK;
 }
 
 static mb_status make(const mb_sweep *sweep, const mb_parts *parts, size_t cell,
                       mb_cell_watch watch, void *watcher) {
-  const mb_config *config = sweep->cell[cell].config;
-  bool unwritable = false;
-  char *path = mb_parts_path(parts, config->name, ".h5");
+  mb_cell run = {.config = NULL};
+  char *path = mb_parts_path(parts, sweep->cell[cell].config->name, ".h5");
 
   if (path == NULL) {
-    return MB_FAIL(MB_ERR_MEMORY, "%s: out of memory", config->name);
+    return MB_FAIL(MB_ERR_MEMORY, "%s: out of memory", sweep->cell[cell].config->name);
   }
-  mb_status status = run_cell(config, path, watch, watcher, &unwritable);
+  mb_status status = prepare(sweep, parts, cell, path, &run);
+  if (status == MB_OK) {
+    status = mb_cell_run(&run, watch, watcher);
+  }
+  bool is_cells = status != MB_ERR_CANCELLED && !run.unwritable;
+  mb_cell_fini(&run);
   free(path);
-  if (status == MB_OK || status == MB_ERR_CANCELLED || unwritable) {
-    return status;
-  }
-  return mb_parts_put_error(parts, cell, mb_error_message());
+  return status == MB_OK || !is_cells ? status
+                                      : mb_parts_put_error(parts, cell, mb_error_message());
 }
 
 mb_status mb_part_make(const mb_sweep *sweep, const mb_parts *parts, size_t cell,
@@ -54,6 +62,7 @@ mb_status mb_part_make(const mb_sweep *sweep, const mb_parts *parts, size_t cell
   mb_status status = MB_OK;
   if (!is_done(parts, cell)) {
     status = make(sweep, parts, cell, watch, watcher);
+    mb_shared_loads_leave(sweep, parts, cell);
   }
   mb_parts_release(parts, cell);
   return status;

@@ -1,5 +1,5 @@
-/* tests/test_sweep_run.c - sweeps made by hand, of configs that differ in a setting each: cells side
- * by side, cells that fail, workers that die. What resuming does is in sweep_kill.py. */
+/* tests/test_sweep_run.c - sweeps made by hand, of configs that differ in a setting each: cells
+ * side by side, cells that fail, workers that die. What resuming does is in sweep.py. */
 #include <hdf5.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "experiments/part.h"
 #include "experiments/parts.h"
 #include "experiments/results_file.h"
 #include "experiments/sweep_run.h"
@@ -113,13 +114,105 @@ static void test_all_runs(void) {
   free_sweep(sweep);
 }
 
+/* --- loads that cells share */
+
+/* XXH3-128 of the loads that a part's results are of. */
+static char *digest_of(const mb_parts *parts, const char *run) {
+  static char digest[64];
+  mb_results_file *file = NULL;
+  char *found = NULL;
+  char *path = mb_parts_path(parts, run, ".h5");
+
+  CHECK_OK(mb_results_file_open(path, &file));
+  CU_ASSERT_PTR_NOT_NULL_FATAL(file);
+  CHECK_OK(mb_results_file_provenance(file, "load_xxh3", &found));
+  CU_ASSERT_PTR_NOT_NULL_FATAL(found);
+  (void)snprintf(digest, sizeof digest, "%s", found);
+  free(found);
+  free(path);
+  mb_results_file_close(file);
+  return digest;
+}
+
+/* One load more or less at the very end. */
+static void change_loads(const char *name) {
+  FILE *file = fopen(in_folder(name), "r+b");
+
+  CU_ASSERT_PTR_NOT_NULL_FATAL(file);
+  CU_ASSERT_FATAL(fseek(file, -1, SEEK_END) == 0);
+  int last = fgetc(file);
+  CU_ASSERT_FATAL(fseek(file, -1, SEEK_END) == 0);
+  (void)fputc(last ^ 1, file);
+  (void)fclose(file);
+}
+
+/* The first cell reads for all; the second one sees what was read, as a change of it shows, and the
+ * third and last takes it away. */
+static void test_shared_loads(void) {
+  static const char *const intervals[] = {"5", "10", "15"};
+  static const char loads[] = "tiny.h5.parts/0.5.loads";
+  mb_sweep *sweep = make_sweep("schedule.interval", 3, intervals);
+  mb_parts *parts = NULL;
+  char first[64];
+
+  CHECK_OK(mb_parts_open(sweep, sweep->output, false, &parts));
+  CU_ASSERT_PTR_NOT_NULL_FATAL(parts);
+  CHECK_OK(mb_part_make(sweep, parts, 0, NULL, NULL));
+  CU_ASSERT(is_there(loads));
+  (void)snprintf(first, sizeof first, "%s", digest_of(parts, "0.5"));
+  change_loads(loads);
+  CHECK_OK(mb_part_make(sweep, parts, 1, NULL, NULL));
+  CU_ASSERT(is_there(loads));
+  CU_ASSERT_STRING_NOT_EQUAL(digest_of(parts, "1.10"), first);
+  change_loads(loads);
+  CHECK_OK(mb_part_make(sweep, parts, 2, NULL, NULL));
+  CU_ASSERT(!is_there(loads));
+  CU_ASSERT_STRING_EQUAL(digest_of(parts, "2.15"), first);
+  mb_parts_discard(parts);
+  free_sweep(sweep);
+}
+
+/* Loads of one cell are nobody else's, nor are they once all others are done; and a cell that does
+ * not fit its loads has none read. */
+static void test_loads_not_shared(void) {
+  static const char *const seeds[] = {"5", "6"};
+  static const char *const slots[] = {"24", "30", "32"};
+  mb_parts *parts = NULL;
+
+  mb_sweep *sweep = make_sweep("seed", 2, seeds);
+  CHECK_OK(mb_parts_open(sweep, sweep->output, false, &parts));
+  CHECK_OK(mb_part_make(sweep, parts, 0, NULL, NULL));
+  CU_ASSERT(is_there("tiny.h5.parts/0.5.h5"));
+  CU_ASSERT(!is_there("tiny.h5.parts/0.5.loads"));
+  mb_parts_discard(parts);
+  free_sweep(sweep);
+
+  sweep = make_sweep("cluster.slots", 3, slots);
+  CHECK_OK(mb_parts_open(sweep, sweep->output, false, &parts));
+  CHECK_OK(mb_part_make(sweep, parts, 2, NULL, NULL));
+  CHECK_OK(mb_part_make(sweep, parts, 1, NULL, NULL));
+  CU_ASSERT(mb_parts_is_failed(parts, 1));
+  CU_ASSERT(!is_there("tiny.h5.parts/0.24.loads"));
+  CHECK_OK(mb_part_make(sweep, parts, 0, NULL, NULL));
+  CU_ASSERT(mb_parts_is_finished(parts, 0) && mb_parts_is_finished(parts, 2));
+  mb_parts_discard(parts);
+  free_sweep(sweep);
+}
+
 int main(void) {
-  CU_TestInfo tests[] = {{"all cells are in one file", test_all_runs}, CU_TEST_INFO_NULL};
+  CU_TestInfo tests[] = {{"all cells are in one file", test_all_runs},
+                         {"loads are read once for all cells", test_shared_loads},
+                         {"loads that are not shared", test_loads_not_shared},
+                         CU_TEST_INFO_NULL};
 
   (void)H5dont_atexit();
   (void)H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
   if (mkdtemp(folder) == NULL) {
     return EXIT_FAILURE;
   }
-  return run_suite("sweep_run", tests);
+  int exit_status = run_suite("sweep_run", tests);
+  (void)unlink(in_folder("tiny.yaml"));
+  (void)unlink(in_folder("tiny.h5"));
+  (void)rmdir(folder);
+  return exit_status;
 }

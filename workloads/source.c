@@ -9,6 +9,7 @@
 
 #include "workloads/digest.h"
 #include "workloads/merge.h"
+#include "workloads/packed.h"
 #include "workloads/trace_info.h"
 
 /* The digest is defined over little-endian bytes, and we hash the loads as they lie in memory. */
@@ -17,10 +18,11 @@ _Static_assert(__BYTE_ORDER == __LITTLE_ENDIAN,
 
 struct mb_source {
   mb_trace_info info;
-  mb_trace *trace;         /* one of these four */
+  mb_trace *trace;         /* one of these five */
   mb_generator *generator; /* */
   const uint32_t *memory;  /* */
   mb_merge *merged;        /* */
+  mb_packed *packed;       /* */
   char *path;              /* of the trace */
   XXH3_state_t *hash;
   size_t n_done;
@@ -98,11 +100,25 @@ mb_status mb_source_open_merged(mb_source *inner, size_t merge, mb_source **sour
   return MB_OK;
 }
 
+mb_status mb_source_open_packed(const char *path, mb_source **source) {
+  mb_packed *packed = NULL;
+
+  MB_TRY(mb_packed_open(path, &packed));
+  mb_status status = source_make(mb_packed_get_info(packed), NULL, NULL, NULL, source);
+  if (status != MB_OK) {
+    mb_packed_close(packed);
+    return status;
+  }
+  (*source)->packed = packed;
+  return MB_OK;
+}
+
 void mb_source_destroy(mb_source *source) {
   if (source == NULL) {
     return;
   }
   mb_merge_destroy(source->merged);
+  mb_packed_close(source->packed);
   mb_trace_destroy(source->trace);
   mb_generator_destroy(source->generator);
   mb_trace_info_fini(&source->info);
@@ -130,6 +146,9 @@ static mb_status read_steps(mb_source *source, size_t n, uint32_t *load) {
   }
   if (source->merged != NULL) {
     return mb_merge_read(source->merged, n, load);
+  }
+  if (source->packed != NULL) {
+    return mb_packed_read(source->packed, n, load);
   }
   memcpy(load, source->memory + source->n_done * step_size, n * step_size * sizeof *load);
   return MB_OK;

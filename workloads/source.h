@@ -43,6 +43,9 @@ MB_NODISCARD mb_status mb_source_open_memory(const mb_trace_info *info, const ui
  */
 MB_NODISCARD mb_status mb_source_open_merged(mb_source *inner, size_t merge, mb_source **source);
 
+/** The steps of a file that mb_packed_write() made of another source; see mb_packed_open(). */
+MB_NODISCARD mb_status mb_source_open_packed(const char *path, mb_source **source);
+
 void mb_source_destroy(mb_source *source); /* NULL is fine */
 
 /** Borrowed: lives as long as the source. */
