@@ -25,16 +25,22 @@ static double distance_from_zero(size_t n, double mean, double deviation) {
 static void judge_differences(size_t n, const double *difference, double margin,
                               mb_check_judgement *j) {
   double mean = gsl_stats_mean(difference, 1, n);
-  bool beyond = fabs(mean) > margin * fabs(j->before);
+  bool is_chance = false;
 
   j->change = mean / fabs(j->before);
   if (n > 1) {
     double distance = distance_from_zero(n, mean, gsl_stats_sd_m(difference, 1, n, mean));
     j->bound = copysign(1.0, mean) * distance / fabs(j->before);
-    beyond = beyond && distance > 0;
+    is_chance = !(distance > 0);
   }
-  if (beyond) {
-    j->outcome = mean > 0 ? MB_CHECK_WORSE : MB_CHECK_BETTER;
+  if (is_chance) {
+    return;
+  }
+  j->worse_below = j->change > 0 ? j->change : 0;
+  if (margin < j->worse_below) {
+    j->outcome = MB_CHECK_WORSE;
+  } else if (-j->change > margin) {
+    j->outcome = MB_CHECK_BETTER;
   }
 }
 

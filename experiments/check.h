@@ -27,6 +27,7 @@ typedef struct mb_check_judgement {
   double change;        /* (after - before) / |before|; infinite where before is 0 */
   double bound;         /* the change is worse (where it is below 0: better) by at least this, at
                            MB_CHECK_CONFIDENCE; towards 0 from `change`, or beyond. NaN for a single pair */
+  double worse_below;   /* relative: it is worse for every margin below this, and for no other */
 } mb_check_judgement;
 
 /**

@@ -33,6 +33,15 @@ static const char *format_value(double value, char text[NUMBER_SIZE]) {
   return text;
 }
 
+/* Up to which margin the row is worse; "-" where no margin makes it so. */
+static const char *format_below(const mb_check_judgement *j, char text[NUMBER_SIZE]) {
+  if (!(j->worse_below > 0)) {
+    return "-";
+  }
+  (void)snprintf(text, NUMBER_SIZE, "%.3g %%", 100 * j->worse_below);
+  return text;
+}
+
 static bool has_setting(const char *setting) {
   return strcmp(setting, "-") != 0;
 }
@@ -65,14 +74,15 @@ static void format_row(const mb_check_row *row, char text[TEXT_SIZE]) {
   char after[NUMBER_SIZE];
   char change[NUMBER_SIZE];
   char bound[NUMBER_SIZE];
+  char below[NUMBER_SIZE];
 
   (void)snprintf(text, TEXT_SIZE,
-                 "%s of %s is %s: %s, in the baseline %s (%s, bound %s; margin %.4g %%; "
-                 "worse in %zu of %zu seeds, other placements in %zu)",
+                 "%s of %s is %s: %s, in the baseline %s (%s, bound %s; margin %.4g %%, worse below "
+                 "%s; worse in %zu of %zu seeds, other placements in %zu)",
                  mb_baseline_metric_name(row->metric), row->strategy, outcomes[j->outcome].word,
                  format_value(j->after, after), format_value(j->before, before),
                  format_percent(j->change, change), format_percent(j->bound, bound),
-                 100 * row->margin, j->n_worse, j->n_seeds, row->n_moved);
+                 100 * row->margin, format_below(j, below), j->n_worse, j->n_seeds, row->n_moved);
 }
 
 static void format_missing(const mb_check_missing *missing, char text[TEXT_SIZE]) {
@@ -102,13 +112,15 @@ static void print_row(FILE *stream, const mb_check_row *row, int width) {
   char change[NUMBER_SIZE];
   char bound[NUMBER_SIZE];
   char margin[NUMBER_SIZE];
+  char below[NUMBER_SIZE];
 
   (void)snprintf(margin, sizeof margin, "%.4g %%", 100 * row->margin);
-  (void)fprintf(stream, "%-7s  %-*s  %-18s  %9s  %9s  %9s  %9s  %7s  %6zu of %zu",
+  (void)fprintf(stream, "%-7s  %-*s  %-18s  %9s  %9s  %9s  %9s  %7s  %11s  %6zu of %zu",
                 outcomes[j->outcome].title, width, row->strategy,
                 mb_baseline_metric_name(row->metric), format_value(j->before, before),
                 format_value(j->after, after), format_percent(j->change, change),
-                format_percent(j->bound, bound), margin, j->n_worse, j->n_seeds);
+                format_percent(j->bound, bound), margin, format_below(j, below), j->n_worse,
+                j->n_seeds);
   (void)fprintf(stream, "%s%s\n", has_setting(row->setting) ? "  " : "",
                 has_setting(row->setting) ? row->setting : "");
 }
@@ -128,8 +140,9 @@ static void print_table(FILE *stream, const mb_check *check) {
   if (mb_check_count(check, MB_CHECK_SAME) == check->n_rows) {
     return;
   }
-  (void)fprintf(stream, "%-7s  %-*s  %-18s  %9s  %9s  %9s  %9s  %7s  %s\n", "", width, "strategy",
-                "metric", "baseline", "now", "change", "bound", "margin", "worse in seeds");
+  (void)fprintf(stream, "%-7s  %-*s  %-18s  %9s  %9s  %9s  %9s  %7s  %11s  %s\n", "", width,
+                "strategy", "metric", "baseline", "now", "change", "bound", "margin", "worse below",
+                "worse in seeds");
   print_outcome(stream, check, MB_CHECK_UNPAIRED, width);
   print_outcome(stream, check, MB_CHECK_WORSE, width);
   print_outcome(stream, check, MB_CHECK_BETTER, width);
@@ -161,13 +174,24 @@ static void print_where(FILE *stream, const mb_check_report *r) {
   }
 }
 
-/* A row a strategy: the first metric's. */
-static void print_moved(FILE *stream, const mb_check *check) {
-  const char *separator = "Other placements than the baseline's: ";
+/* Strategies, each under each setting. Their rows, of all metrics, stand together. */
+static size_t count_strategies(const mb_check *check) {
+  return check->n_rows / MB_BASELINE_METRICS;
+}
 
-  for (size_t i = 0; i < check->n_rows; i += MB_BASELINE_METRICS) {
-    const mb_check_row *row = &check->row[i];
+static const mb_check_row *first_row(const mb_check *check, size_t strategy) {
+  return &check->row[strategy * MB_BASELINE_METRICS];
+}
+
+/* Returns how many have other placements than in the baseline, in some seed. */
+static size_t print_moved(FILE *stream, const mb_check *check) {
+  const char *separator = "Placements changed: ";
+  size_t n = 0;
+
+  for (size_t i = 0; i < count_strategies(check); i++) {
+    const mb_check_row *row = first_row(check, i);
     if (row->n_moved > 0) {
+      n++;
       (void)fprintf(stream, "%s%s%s%s in %zu of %zu seeds", separator, row->strategy,
                     has_setting(row->setting) ? " with " : "",
                     has_setting(row->setting) ? row->setting : "", row->n_moved,
@@ -175,7 +199,8 @@ static void print_moved(FILE *stream, const mb_check *check) {
       separator = ", ";
     }
   }
-  (void)fputs(separator[0] == ',' ? ".\n" : "", stream);
+  (void)fputs(n > 0 ? ".\n" : "", stream);
+  return n;
 }
 
 /* What never plans can only change with the loads, or how they are scored. */
@@ -227,15 +252,15 @@ void mb_check_print(FILE *stream, const mb_check_report *report) {
 
   print_table(stream, check);
   print_where(stream, report);
-  print_moved(stream, check);
+  size_t n_moved = print_moved(stream, check);
   print_reference(stream, check);
   print_missing(stream, check);
-  (void)fprintf(
-      stream,
-      "%s: of %zu metrics of strategies %zu are worse, %zu better, %zu changed, %zu same.\n",
-      report->before->config, check->n_rows, mb_check_count(check, MB_CHECK_WORSE),
-      mb_check_count(check, MB_CHECK_BETTER), mb_check_count(check, MB_CHECK_CHANGED),
-      mb_check_count(check, MB_CHECK_SAME));
+  (void)fprintf(stream,
+                "%s: of %zu metrics of strategies %zu are worse, %zu better, %zu changed, %zu "
+                "same; the placements of %zu of %zu strategies changed.\n",
+                report->before->config, check->n_rows, mb_check_count(check, MB_CHECK_WORSE),
+                mb_check_count(check, MB_CHECK_BETTER), mb_check_count(check, MB_CHECK_CHANGED),
+                mb_check_count(check, MB_CHECK_SAME), n_moved, count_strategies(check));
 }
 
 /* --- for CI systems --- */

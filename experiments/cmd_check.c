@@ -224,10 +224,13 @@ static void parse_margin(char *value, struct argp_state *state) {
   *equals = '\0';
   size_t metric = mb_baseline_metric_find(value);
   if (metric == MB_BASELINE_METRICS) {
-    argp_error(state,
-               "--margin: '%s' is not checked; these are: run_imbalance, "
-               "step_imbalance_p99, moved_experts, plans",
-               value);
+    char names[512] = "";
+    for (size_t m = 0; m < MB_BASELINE_METRICS; m++) {
+      size_t length = strlen(names);
+      (void)snprintf(names + length, sizeof names - length, "%s%s", m > 0 ? ", " : "",
+                     mb_baseline_metric_name(m));
+    }
+    argp_error(state, "--margin: '%s' is not checked; these are: %s", value, names);
     return;
   }
   if (mb_baseline_read_percent(equals + 1, &given->margin_percent[metric]) != MB_OK) {
@@ -337,7 +340,8 @@ static const struct argp argp = {
         "worse where the mean over the config's seeds (`sweep: {seed: 1..8}`) rises by more than "
         "the metric's margin, and the rise is no chance: its one-sided 95 % bound by Student's t, "
         "over the seeds, paired, is above 0. A config with one seed is judged by the margin "
-        "alone.\n\n"
+        "alone. `worse below` says for which margins the metric is worse: the smaller ones; - "
+        "where for none.\n\n"
         "Exit status 0: the same, changed or better; 1: worse; 2: it could not be run, or not "
         "compared."};
 

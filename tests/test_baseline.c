@@ -284,7 +284,7 @@ static void test_junit(void) {
   contains(text, "classname=\"a&#60;b&#62;&#38;&#34;c&#34;\" name=\"l2 &#39;x&#39;\"");
   contains(text, "<system-out>changed?</system-out>");
   contains(text, "name=\"\xc3\xa9 ? ?? ??? ??\"");
-  contains(text, "<failure message=\"a&#10;b\">]]&#62;</failure>");
+  contains(text, "<failure type=\"worse\" message=\"a&#10;b\">]]&#62;</failure>");
   CU_ASSERT_EQUAL(unlink(name), 0);
   CHECK_FAILS(mb_junit_write("no/such/folder.xml", "s", 0, NULL), MB_ERR_IO, "no/such/folder.xml");
 }
