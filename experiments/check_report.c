@@ -11,7 +11,7 @@ enum { PARTS_SHOWN = 3, TEXT_SIZE = 512, NUMBER_SIZE = 32 };
 
 static const struct {
   const char *title, *word;
-} outcomes[] = {[MB_CHECK_SAME] = {"same", "same"},
+} outcomes[] = {[MB_CHECK_SAME] = {"same", "the same"},
                 [MB_CHECK_CHANGED] = {"changed", "changed, but not clearly for the worse"},
                 [MB_CHECK_BETTER] = {"BETTER", "better"},
                 [MB_CHECK_WORSE] = {"WORSE", "worse"},
@@ -22,6 +22,9 @@ static const struct {
 static const char *format_percent(double ratio, char text[NUMBER_SIZE]) {
   if (isnan(ratio)) {
     return "-";
+  }
+  if (isinf(ratio)) {
+    return "from 0";
   }
   (void)snprintf(text, NUMBER_SIZE, "%+.2f %%", 100 * ratio);
   return text;
@@ -38,6 +41,9 @@ static const char *format_below(const mb_check_judgement *j, char text[NUMBER_SI
   if (!(j->worse_below > 0)) {
     return "-";
   }
+  if (isinf(j->worse_below)) {
+    return "any";
+  }
   (void)snprintf(text, NUMBER_SIZE, "%.3g %%", 100 * j->worse_below);
   return text;
 }
@@ -46,26 +52,50 @@ static bool has_setting(const char *setting) {
   return strcmp(setting, "-") != 0;
 }
 
-static void append_parts(const mb_check_report *r, const mb_check_row *row, bool layers,
-                         char text[TEXT_SIZE]) {
-  mb_check_part part[PARTS_SHOWN];
-  char number[NUMBER_SIZE];
-  size_t n = mb_check_find_parts(r->before, r->after, row->setting, row->strategy, layers,
-                                 PARTS_SHOWN, part);
-
-  for (size_t i = 0; i < n; i++) {
-    size_t length = strlen(text);
-    const char *before = i > 0 ? ", " : layers ? "layers " : length > 0 ? "; steps " : "steps ";
-    (void)snprintf(text + length, TEXT_SIZE - length, "%s%s (%s)", before, part[i].name,
-                   format_percent(part[i].change, number));
+/* What tells where a row became worse; a percentile is of the steps, and no layer or range has one.
+   Of plans it is not told. */
+static size_t where_metric(const mb_check_row *row) {
+  switch (row->metric) {
+  case MB_BASELINE_run_imbalance:
+  case MB_BASELINE_step_imbalance_p99:
+    return MB_BASELINE_run_imbalance;
+  case MB_BASELINE_moved_experts:
+    return MB_BASELINE_moved_experts;
+  default:
+    return MB_BASELINE_METRICS;
   }
 }
 
-/* "layers 3 (+1.20 %), 0 (+0.90 %); steps 40-64 (+2.10 %)": where run_imbalance rose the most. */
+/* Adds "layers 3 (+1.20 %), 0 (+0.90 %)" to a text, or nothing; returns which. */
+static bool append_parts(const mb_check_report *r, const mb_check_row *row, bool layers,
+                         const char *before, char text[TEXT_SIZE]) {
+  mb_check_part part[PARTS_SHOWN];
+  char number[NUMBER_SIZE];
+  size_t n = mb_check_find_parts(r->before, r->after, row->setting, row->strategy,
+                                 where_metric(row), layers, PARTS_SHOWN, part);
+
+  for (size_t i = 0; i < n; i++) {
+    size_t length = strlen(text);
+    (void)snprintf(text + length, TEXT_SIZE - length, "%s%s (%s)", i > 0 ? ", " : before,
+                   part[i].name, format_percent(part[i].change, number));
+  }
+  return n > 0;
+}
+
+/* "run_imbalance rose in layers 3 (+1.20 %); steps 40-64 (+2.10 %)": where the most. */
 static void format_where(const mb_check_report *r, const mb_check_row *row, char text[TEXT_SIZE]) {
+  size_t metric = where_metric(row);
+
   text[0] = '\0';
-  append_parts(r, row, true, text);
-  append_parts(r, row, false, text);
+  if (metric == MB_BASELINE_METRICS) {
+    return;
+  }
+  (void)snprintf(text, TEXT_SIZE, "%s rose in ", mb_baseline_metric_name(metric));
+  bool has_layers = append_parts(r, row, true, "layers ", text);
+  bool has_steps = append_parts(r, row, false, has_layers ? "; steps " : "steps ", text);
+  if (!has_layers && !has_steps) {
+    text[0] = '\0';
+  }
 }
 
 static void format_row(const mb_check_row *row, char text[TEXT_SIZE]) {
@@ -76,13 +106,14 @@ static void format_row(const mb_check_row *row, char text[TEXT_SIZE]) {
   char bound[NUMBER_SIZE];
   char below[NUMBER_SIZE];
 
-  (void)snprintf(text, TEXT_SIZE,
-                 "%s of %s is %s: %s, in the baseline %s (%s, bound %s; margin %.4g %%, worse below "
-                 "%s; worse in %zu of %zu seeds, other placements in %zu)",
-                 mb_baseline_metric_name(row->metric), row->strategy, outcomes[j->outcome].word,
-                 format_value(j->after, after), format_value(j->before, before),
-                 format_percent(j->change, change), format_percent(j->bound, bound),
-                 100 * row->margin, format_below(j, below), j->n_worse, j->n_seeds, row->n_moved);
+  (void)snprintf(
+      text, TEXT_SIZE,
+      "%s of %s is %s: %s, in the baseline %s (%s, bound %s; margin %.4g %%, worse below "
+      "%s; worse in %zu of %zu seeds, other placements in %zu)",
+      mb_baseline_metric_name(row->metric), row->strategy, outcomes[j->outcome].word,
+      format_value(j->after, after), format_value(j->before, before),
+      format_percent(j->change, change), format_percent(j->bound, bound), 100 * row->margin,
+      format_below(j, below), j->n_worse, j->n_seeds, row->n_moved);
 }
 
 static void format_missing(const mb_check_missing *missing, char text[TEXT_SIZE]) {
@@ -153,7 +184,7 @@ static bool same_strategy(const mb_check_row *a, const mb_check_row *b) {
   return strcmp(a->strategy, b->strategy) == 0 && strcmp(a->setting, b->setting) == 0;
 }
 
-/* Once a strategy, however many of its metrics are worse. */
+/* Once a strategy and what tells where, however many of its metrics are worse. */
 static void print_where(FILE *stream, const mb_check_report *r) {
   const mb_check *check = r->check;
   const mb_check_row *last = NULL;
@@ -161,12 +192,13 @@ static void print_where(FILE *stream, const mb_check_report *r) {
 
   for (size_t i = 0; i < check->n_rows; i++) {
     const mb_check_row *row = &check->row[i];
-    if (row->judgement.outcome != MB_CHECK_WORSE || (last != NULL && same_strategy(last, row))) {
+    if (row->judgement.outcome != MB_CHECK_WORSE ||
+        (last != NULL && same_strategy(last, row) && where_metric(last) == where_metric(row))) {
       continue;
     }
     format_where(r, row, where);
     if (where[0] != '\0') {
-      (void)fprintf(stream, "%s%s%s: run_imbalance rose in %s\n", row->strategy,
+      (void)fprintf(stream, "%s%s%s: %s\n", row->strategy,
                     has_setting(row->setting) ? ", with " : "",
                     has_setting(row->setting) ? row->setting : "", where);
     }
