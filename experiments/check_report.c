@@ -240,9 +240,9 @@ static void print_reference(FILE *stream, const mb_check *check) {
   for (size_t i = 0; i < check->n_rows; i++) {
     if (strcmp(check->row[i].strategy, "none") == 0 &&
         check->row[i].judgement.outcome != MB_CHECK_SAME) {
-      (void)fputs("The reference none makes no plans, and changed: so the loads changed, or how "
-                  "they are scored, and not\nthe strategies alone. Generated loads may differ "
-                  "where the C library's exp() and log() do.\n",
+      (void)fputs("The reference none makes no plans, and changed: so the loads changed, or the "
+                  "cluster, or how they are\nscored, and not the strategies alone. Generated loads "
+                  "may differ where the C library's exp() and log() do.\n",
                   stream);
       return;
     }

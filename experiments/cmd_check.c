@@ -75,6 +75,9 @@ static mb_status measure(const arguments *given, const mb_sweep *sweep, mb_basel
   MB_TRY(make_folder(folder));
   (void)snprintf(output, sizeof output, "%s/results.h5", folder);
   mb_status status = run_and_measure(given, sweep, output, now);
+  if (status == MB_ERR_CANCELLED) { /* the sweep would tell of a folder that goes now */
+    status = MB_FAIL(status, "stopped on request; nothing was compared or written");
+  }
   (void)nftw(folder, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
   return status;
 }

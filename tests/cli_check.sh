@@ -174,6 +174,20 @@ status=0
 
 # --- files
 
+# Stopped in the middle: the baseline stays as it is, and nothing is left behind.
+cp domains.tsv stopped.tsv
+"$moebal" check "$config" --baseline stopped.tsv --update -q --set trace.generate.steps=100000 2>err &
+pid=$!
+while [ -z "$(ls "$TMPDIR")" ]; do
+  sleep 0.1
+done
+kill -TERM $pid
+status=0
+wait $pid || status=$?
+[ "$status" -eq 2 ] || fail "stopped: exit status $status"
+one_line stopped "stopped on request; nothing was compared or written"
+cmp stopped.tsv domains.tsv || fail "stopped: it has changed the baseline"
+
 [ -z "$(ls "$TMPDIR")" ] || fail "$(ls "$TMPDIR") is left in the folder for temporary files"
 check 0 domains --keep kept.h5
 [ -s kept.h5 ] || fail "--keep has kept nothing"
