@@ -94,12 +94,12 @@ mb_baseline_score *mb_baseline_find(const mb_baseline *baseline, const char *set
   return NULL;
 }
 
-static mb_baseline_part *find_part(const mb_baseline *baseline, const char *setting,
-                                   const char *strategy, bool is_layer, const char *name) {
+mb_baseline_part *mb_baseline_find_part(const mb_baseline *baseline, const mb_baseline_part *like) {
   for (size_t i = 0; i < baseline->n_parts; i++) {
     mb_baseline_part *part = &baseline->part[i];
-    if (part->is_layer == is_layer && strcmp(part->name, name) == 0 &&
-        strcmp(part->strategy, strategy) == 0 && strcmp(part->setting, setting) == 0) {
+    if (part->metric == like->metric && part->is_layer == like->is_layer &&
+        strcmp(part->name, like->name) == 0 && strcmp(part->strategy, like->strategy) == 0 &&
+        strcmp(part->setting, like->setting) == 0) {
       return part;
     }
   }
@@ -165,9 +165,11 @@ cleanup:
 }
 
 mb_status mb_baseline_add_part(mb_baseline *baseline, const char *setting, const char *strategy,
-                               bool is_layer, const char *name, mb_baseline_part **part) {
+                               size_t metric, bool is_layer, const char *name,
+                               mb_baseline_part **part) {
   mb_baseline_part made = {.setting = copy_cell(setting),
                            .strategy = copy_cell(strategy),
+                           .metric = metric,
                            .is_layer = is_layer,
                            .name = copy_cell(name)};
   mb_baseline_part *found = NULL;
@@ -177,7 +179,7 @@ mb_status mb_baseline_add_part(mb_baseline *baseline, const char *setting, const
     status = no_memory();
     goto cleanup;
   }
-  found = find_part(baseline, made.setting, made.strategy, is_layer, made.name);
+  found = mb_baseline_find_part(baseline, &made);
   if (found == NULL) {
     void *parts = baseline->part;
     status = grow(&parts, baseline->n_parts, sizeof *baseline->part);

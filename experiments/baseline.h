@@ -7,8 +7,8 @@
  *   margin           METRIC    PERCENT
  *   value            SETTING   STRATEGY  METRIC      SEED          VALUE
  *   value            SETTING   STRATEGY  placements  SEED          DIGEST
- *   where            SETTING   STRATEGY  layer       LAYER         VALUE
- *   where            SETTING   STRATEGY  steps       FIRST-LAST    VALUE
+ *   where            SETTING   STRATEGY  METRIC      layer         LAYER       VALUE
+ *   where            SETTING   STRATEGY  METRIC      steps         FIRST-LAST  VALUE
  *
  * SETTING is what a sweep sets but the seeds, "-" where that is nothing.
  */
@@ -38,10 +38,10 @@ typedef struct mb_baseline_score {
   char placements[MB_DIGEST_SIZE];   /* XXH3-128 of all plans: steps, effect steps and maps */
 } mb_baseline_score;
 
-/** The run_imbalance of a part of the runs of one strategy under one setting: mean over the seeds.
- */
+/** A metric of a part of the runs of one strategy under one setting: mean over the seeds. */
 typedef struct mb_baseline_part {
   char *setting, *strategy;
+  size_t metric; /* MB_BASELINE_run_imbalance or MB_BASELINE_moved_experts */
   bool is_layer; /* else a range of steps */
   char *name;    /* the layer's number in the model; "100-149" */
   double value;
@@ -71,6 +71,9 @@ void mb_baseline_fini(mb_baseline *baseline);
 mb_baseline_score *mb_baseline_find(const mb_baseline *baseline, const char *setting,
                                     const char *strategy, const char *seed);
 
+/** The part that says the same of where it is, whatever its value; NULL: there is none. */
+mb_baseline_part *mb_baseline_find_part(const mb_baseline *baseline, const mb_baseline_part *like);
+
 /**
  * Adds a score, all NaN, or a part; what is there already is found again, so that a part's values
  * can be added up. Whatever in a text would break a line becomes a space.
@@ -80,8 +83,8 @@ MB_NODISCARD mb_status mb_baseline_add(mb_baseline *baseline, const char *settin
                                        const char *strategy, const char *seed,
                                        mb_baseline_score **score);
 MB_NODISCARD mb_status mb_baseline_add_part(mb_baseline *baseline, const char *setting,
-                                            const char *strategy, bool is_layer, const char *name,
-                                            mb_baseline_part **part);
+                                            const char *strategy, size_t metric, bool is_layer,
+                                            const char *name, mb_baseline_part **part);
 
 /**
  * @param baseline mb_baseline_fini() it. Written only on MB_OK.

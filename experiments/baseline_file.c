@@ -9,7 +9,7 @@
 #include "experiments/baseline.h"
 #include "workloads/new_file.h"
 
-enum { VERSION = 1, CELLS_MAX = 6 };
+enum { VERSION = 1, CELLS_MAX = 7 };
 
 static const char format_name[] = "moebal-baseline";
 static const char placements_name[] = "placements";
@@ -161,18 +161,20 @@ static mb_status read_score(reader *r) {
 static mb_status read_part(reader *r) {
   const char **cell = r->cell;
   mb_baseline_part *part = NULL;
+  size_t metric = 0;
 
-  MB_TRY(want_cells(r, 6, "where, setting, strategy, layer or steps, which, number"));
-  if (strcmp(cell[3], "layer") != 0 && strcmp(cell[3], "steps") != 0) {
-    return refuse(r, "'%.64s' should be layer or steps", cell[3]);
+  MB_TRY(want_cells(r, 7, "where, setting, strategy, metric, layer or steps, which, number"));
+  MB_TRY(find_metric(r, cell[3], &metric));
+  if (strcmp(cell[4], "layer") != 0 && strcmp(cell[4], "steps") != 0) {
+    return refuse(r, "'%.64s' should be layer or steps", cell[4]);
   }
   size_t n_before = r->baseline->n_parts;
-  MB_TRY(mb_baseline_add_part(r->baseline, cell[1], cell[2], strcmp(cell[3], "layer") == 0, cell[4],
-                              &part));
+  MB_TRY(mb_baseline_add_part(r->baseline, cell[1], cell[2], metric, strcmp(cell[4], "layer") == 0,
+                              cell[5], &part));
   if (r->baseline->n_parts == n_before) {
     return refuse(r, "stands here a second time");
   }
-  return read_value(r, cell[5], &part->value);
+  return read_value(r, cell[6], &part->value);
 }
 
 static mb_status read_line(reader *r, char *line) {
@@ -334,12 +336,13 @@ static void put_all(FILE *stream, const mb_baseline *baseline) {
       put_metric(stream, baseline, i, m);
     }
   }
-  (void)fputs("# where\tsetting\tstrategy\tlayer or steps\twhich\trun_imbalance, mean over seeds\n",
+  (void)fputs("# where\tsetting\tstrategy\tmetric\tlayer or steps\twhich\tmean over seeds\n",
               stream);
   for (size_t i = 0; i < baseline->n_parts; i++) {
     const mb_baseline_part *part = &baseline->part[i];
-    (void)fprintf(stream, "where\t%s\t%s\t%s\t%s\t", part->setting, part->strategy,
-                  part->is_layer ? "layer" : "steps", part->name);
+    (void)fprintf(stream, "where\t%s\t%s\t%s\t%s\t%s\t", part->setting, part->strategy,
+                  mb_baseline_metric_name(part->metric), part->is_layer ? "layer" : "steps",
+                  part->name);
     put_value(stream, part->value);
   }
 }

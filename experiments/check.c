@@ -25,16 +25,22 @@ static double distance_from_zero(size_t n, double mean, double deviation) {
 static void judge_differences(size_t n, const double *difference, double margin,
                               mb_check_judgement *j) {
   double mean = gsl_stats_mean(difference, 1, n);
-  bool beyond = fabs(mean) > margin * fabs(j->before);
+  bool is_chance = false;
 
   j->change = mean / fabs(j->before);
   if (n > 1) {
     double distance = distance_from_zero(n, mean, gsl_stats_sd_m(difference, 1, n, mean));
     j->bound = copysign(1.0, mean) * distance / fabs(j->before);
-    beyond = beyond && distance > 0;
+    is_chance = !(distance > 0);
   }
-  if (beyond) {
-    j->outcome = mean > 0 ? MB_CHECK_WORSE : MB_CHECK_BETTER;
+  if (is_chance) {
+    return;
+  }
+  j->worse_below = j->change > 0 ? j->change : 0;
+  if (margin < j->worse_below) {
+    j->outcome = MB_CHECK_WORSE;
+  } else if (-j->change > margin) {
+    j->outcome = MB_CHECK_BETTER;
   }
 }
 
@@ -197,18 +203,6 @@ size_t mb_check_count(const mb_check *check, mb_check_outcome outcome) {
 
 /* --- where --- */
 
-static const mb_baseline_part *find_part(const mb_baseline *baseline,
-                                         const mb_baseline_part *like) {
-  for (size_t i = 0; i < baseline->n_parts; i++) {
-    const mb_baseline_part *part = &baseline->part[i];
-    if (part->is_layer == like->is_layer && strcmp(part->name, like->name) == 0 &&
-        strcmp(part->strategy, like->strategy) == 0 && strcmp(part->setting, like->setting) == 0) {
-      return part;
-    }
-  }
-  return NULL;
-}
-
 /* Puts a part in its place among the worst so far. */
 static size_t insert(mb_check_part found, size_t n_found, size_t n, mb_check_part *part) {
   size_t i = n_found;
@@ -226,14 +220,16 @@ static size_t insert(mb_check_part found, size_t n_found, size_t n, mb_check_par
 }
 
 size_t mb_check_find_parts(const mb_baseline *before, const mb_baseline *after, const char *setting,
-                           const char *strategy, bool layers, size_t n, mb_check_part *part) {
+                           const char *strategy, size_t metric, bool layers, size_t n,
+                           mb_check_part *part) {
   size_t n_found = 0;
 
   for (size_t i = 0; i < before->n_parts; i++) {
     const mb_baseline_part *old = &before->part[i];
-    const mb_baseline_part *new = find_part(after, old);
-    if (old->is_layer != layers || new == NULL || strcmp(old->strategy, strategy) != 0 ||
-        strcmp(old->setting, setting) != 0 || !(new->value > old->value)) {
+    const mb_baseline_part *new = mb_baseline_find_part(after, old);
+    if (old->metric != metric || old->is_layer != layers || new == NULL ||
+        strcmp(old->strategy, strategy) != 0 || strcmp(old->setting, setting) != 0 ||
+        !(new->value > old->value)) {
       continue;
     }
     mb_check_part found = {.name = old->name, .change = new->value / old->value - 1};

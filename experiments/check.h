@@ -27,6 +27,7 @@ typedef struct mb_check_judgement {
   double change;        /* (after - before) / |before|; infinite where before is 0 */
   double bound;         /* the change is worse (where it is below 0: better) by at least this, at
                            MB_CHECK_CONFIDENCE; towards 0 from `change`, or beyond. NaN for a single pair */
+  double worse_below;   /* relative: it is worse for every margin below this, and for no other */
 } mb_check_judgement;
 
 /**
@@ -73,18 +74,19 @@ void mb_check_fini(mb_check *check);
 /** Rows with that outcome. */
 size_t mb_check_count(const mb_check *check, mb_check_outcome outcome);
 
-/** A part of the runs, and by how much its run_imbalance is another: 0.01 is 1 % more. */
+/** A part of the runs, and by how much its metric is another: 0.01 is 1 % more. */
 typedef struct mb_check_part {
   const char *name; /* belongs to the baseline */
-  double change;
+  double change;    /* infinite where it was 0 */
 } mb_check_part;
 
 /**
- * The layers, or ranges of steps, of a strategy that became worse the most: at most n, the worst
- * first, and none that did not.
+ * The layers, or ranges of steps, where a metric of a strategy became worse the most: at most n,
+ * the worst first, and none that did not.
  * @param part [n] caller-owned. @return how many there are.
  */
 size_t mb_check_find_parts(const mb_baseline *before, const mb_baseline *after, const char *setting,
-                           const char *strategy, bool layers, size_t n, mb_check_part *part);
+                           const char *strategy, size_t metric, bool layers, size_t n,
+                           mb_check_part *part);
 
 #endif

@@ -114,13 +114,40 @@ static mb_status digest_plans(const run *r, size_t strategy, char digest[MB_DIGE
 /* --- where --- */
 
 /* Adds to the sum over seeds, which take_means() divides. */
-static mb_status add_to_part(mb_baseline *baseline, const run_place *place, bool is_layer,
-                             const char *name, double sum, double load) {
+static mb_status add_to_part(mb_baseline *baseline, const run_place *place, size_t metric,
+                             bool is_layer, const char *name, double value) {
   mb_baseline_part *part = NULL;
 
-  MB_TRY(mb_baseline_add_part(baseline, place->setting, place->strategy, is_layer, name, &part));
-  part->value += load > 0 ? sum / load : NAN;
+  MB_TRY(mb_baseline_add_part(baseline, place->setting, place->strategy, metric, is_layer, name,
+                              &part));
+  part->value += value;
   return MB_OK;
+}
+
+static double ratio(double sum, double load) {
+  return load > 0 ? sum / load : NAN;
+}
+
+/* A range of the steps that summaries cover. */
+typedef struct range {
+  size_t first, end;
+  char name[NAME_SIZE]; /* "40-64" */
+} range;
+
+static size_t count_ranges(const run *r) {
+  size_t n_steps = r->info->n_steps - r->info->summary_from;
+
+  return n_steps < MB_CHECK_RANGES ? n_steps : MB_CHECK_RANGES;
+}
+
+static range get_range(const run *r, size_t i) {
+  const size_t from = r->info->summary_from;
+  const size_t n_steps = r->info->n_steps - from;
+  const size_t n_ranges = count_ranges(r);
+  range made = {.first = from + n_steps * i / n_ranges, .end = from + n_steps * (i + 1) / n_ranges};
+
+  (void)snprintf(made.name, sizeof made.name, "%zu-%zu", made.first, made.end - 1);
+  return made;
 }
 
 /* Adds a step's product where there is one: without load there is no imbalance. */
@@ -148,30 +175,61 @@ static mb_status measure_layers(const run *r, size_t strategy, mb_baseline *base
   }
   for (size_t l = 0; l < n_layers; l++) {
     (void)snprintf(name, sizeof name, "%" PRId32, r->info->layer_ids[l]);
-    MB_TRY(add_to_part(baseline, &r->place, true, name, r->layer_sum[l], r->layer_load[l]));
+    MB_TRY(add_to_part(baseline, &r->place, MB_BASELINE_run_imbalance, true, name,
+                       ratio(r->layer_sum[l], r->layer_load[l])));
   }
   return MB_OK;
 }
 
 static mb_status measure_ranges(const run *r, size_t strategy, mb_baseline *baseline) {
-  const size_t from = r->info->summary_from;
-  const size_t n_steps = r->info->n_steps - from;
-  const size_t n_ranges = n_steps < MB_CHECK_RANGES ? n_steps : MB_CHECK_RANGES;
-  char name[NAME_SIZE];
-
   MB_TRY(mb_results_read_step_imbalance(r->results, strategy, r->step_imbalance));
-  for (size_t i = 0; i < n_ranges; i++) {
-    size_t first = from + n_steps * i / n_ranges;
-    size_t end = from + n_steps * (i + 1) / n_ranges;
+  for (size_t i = 0; i < count_ranges(r); i++) {
+    range steps = get_range(r, i);
     double sum = 0;
     double load = 0;
-    for (size_t t = first; t < end; t++) {
+    for (size_t t = steps.first; t < steps.end; t++) {
       add_product(r->step_load[t], r->step_imbalance[t], &sum, &load);
     }
-    (void)snprintf(name, sizeof name, "%zu-%zu", first, end - 1);
-    MB_TRY(add_to_part(baseline, &r->place, false, name, sum, load));
+    MB_TRY(add_to_part(baseline, &r->place, MB_BASELINE_run_imbalance, false, steps.name,
+                       ratio(sum, load)));
   }
   return MB_OK;
+}
+
+/* Experts that moved where a plan took effect in these steps: in one layer, or in all of them. */
+static double count_moves(const mb_results_plans *plans, size_t n_layers, size_t first_layer,
+                          size_t end_layer, size_t first, size_t end) {
+  double n = 0;
+
+  for (size_t k = 0; k < plans->n_plans; k++) {
+    for (size_t i = k * n_layers + first_layer; i < k * n_layers + end_layer; i++) {
+      int64_t step = plans->effect_step[i];
+      n += step >= (int64_t)first && step < (int64_t)end ? plans->moved_experts[i] : 0;
+    }
+  }
+  return n;
+}
+
+static mb_status measure_moves(const run *r, size_t strategy, mb_baseline *baseline) {
+  const size_t n_layers = r->info->n_layers;
+  char name[NAME_SIZE];
+  mb_results_plans plans;
+
+  MB_TRY(mb_results_read_plans(r->results, strategy, &plans));
+  mb_status status = MB_OK;
+  for (size_t l = 0; l < n_layers && status == MB_OK; l++) {
+    (void)snprintf(name, sizeof name, "%" PRId32, r->info->layer_ids[l]);
+    status = add_to_part(
+        baseline, &r->place, MB_BASELINE_moved_experts, true, name,
+        count_moves(&plans, n_layers, l, l + 1, r->info->summary_from, r->info->n_steps));
+  }
+  for (size_t i = 0; i < count_ranges(r) && status == MB_OK; i++) {
+    range steps = get_range(r, i);
+    status = add_to_part(baseline, &r->place, MB_BASELINE_moved_experts, false, steps.name,
+                         count_moves(&plans, n_layers, 0, n_layers, steps.first, steps.end));
+  }
+  mb_results_plans_fini(&plans);
+  return status;
 }
 
 /* --- a run --- */
@@ -196,7 +254,8 @@ static mb_status measure_strategy(run *r, size_t strategy, mb_baseline *baseline
   take_summary(&summary, score->value);
   MB_TRY(digest_plans(r, strategy, score->placements));
   MB_TRY(measure_layers(r, strategy, baseline));
-  return measure_ranges(r, strategy, baseline);
+  MB_TRY(measure_ranges(r, strategy, baseline));
+  return summary.plans > 0 ? measure_moves(r, strategy, baseline) : MB_OK;
 }
 
 static mb_status measure_run(run *r, mb_baseline *baseline) {

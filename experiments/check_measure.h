@@ -10,8 +10,8 @@ enum { MB_CHECK_RANGES = 8 };
 
 /**
  * Of every cell and strategy: the metrics of /summary, the digest of the plans, and run_imbalance
- * by layer and by range of the steps that summaries cover. Seeds are what the keys `seed` and
- * `trace.generate.seed` say, and all other swept keys are a setting.
+ * and moved_experts by layer and by range of the steps that summaries cover. Seeds are what the
+ * keys `seed` and `trace.generate.seed` say, and all other swept keys are a setting.
  *
  * A layer's run_imbalance takes the loads of all layers of a step to be the same, as they are where
  * every token goes through all layers.

@@ -11,7 +11,7 @@ enum { PARTS_SHOWN = 3, TEXT_SIZE = 512, NUMBER_SIZE = 32 };
 
 static const struct {
   const char *title, *word;
-} outcomes[] = {[MB_CHECK_SAME] = {"same", "same"},
+} outcomes[] = {[MB_CHECK_SAME] = {"same", "the same"},
                 [MB_CHECK_CHANGED] = {"changed", "changed, but not clearly for the worse"},
                 [MB_CHECK_BETTER] = {"BETTER", "better"},
                 [MB_CHECK_WORSE] = {"WORSE", "worse"},
@@ -23,6 +23,9 @@ static const char *format_percent(double ratio, char text[NUMBER_SIZE]) {
   if (isnan(ratio)) {
     return "-";
   }
+  if (isinf(ratio)) {
+    return "from 0";
+  }
   (void)snprintf(text, NUMBER_SIZE, "%+.2f %%", 100 * ratio);
   return text;
 }
@@ -33,30 +36,66 @@ static const char *format_value(double value, char text[NUMBER_SIZE]) {
   return text;
 }
 
+/* Up to which margin the row is worse; "-" where no margin makes it so. */
+static const char *format_below(const mb_check_judgement *j, char text[NUMBER_SIZE]) {
+  if (!(j->worse_below > 0)) {
+    return "-";
+  }
+  if (isinf(j->worse_below)) {
+    return "any";
+  }
+  (void)snprintf(text, NUMBER_SIZE, "%.3g %%", 100 * j->worse_below);
+  return text;
+}
+
 static bool has_setting(const char *setting) {
   return strcmp(setting, "-") != 0;
 }
 
-static void append_parts(const mb_check_report *r, const mb_check_row *row, bool layers,
-                         char text[TEXT_SIZE]) {
-  mb_check_part part[PARTS_SHOWN];
-  char number[NUMBER_SIZE];
-  size_t n = mb_check_find_parts(r->before, r->after, row->setting, row->strategy, layers,
-                                 PARTS_SHOWN, part);
-
-  for (size_t i = 0; i < n; i++) {
-    size_t length = strlen(text);
-    const char *before = i > 0 ? ", " : layers ? "layers " : length > 0 ? "; steps " : "steps ";
-    (void)snprintf(text + length, TEXT_SIZE - length, "%s%s (%s)", before, part[i].name,
-                   format_percent(part[i].change, number));
+/* What tells where a row became worse; a percentile is of the steps, and no layer or range has one.
+   Of plans it is not told. */
+static size_t where_metric(const mb_check_row *row) {
+  switch (row->metric) {
+  case MB_BASELINE_run_imbalance:
+  case MB_BASELINE_step_imbalance_p99:
+    return MB_BASELINE_run_imbalance;
+  case MB_BASELINE_moved_experts:
+    return MB_BASELINE_moved_experts;
+  default:
+    return MB_BASELINE_METRICS;
   }
 }
 
-/* "layers 3 (+1.20 %), 0 (+0.90 %); steps 40-64 (+2.10 %)": where run_imbalance rose the most. */
+/* Adds "layers 3 (+1.20 %), 0 (+0.90 %)" to a text, or nothing; returns which. */
+static bool append_parts(const mb_check_report *r, const mb_check_row *row, bool layers,
+                         const char *before, char text[TEXT_SIZE]) {
+  mb_check_part part[PARTS_SHOWN];
+  char number[NUMBER_SIZE];
+  size_t n = mb_check_find_parts(r->before, r->after, row->setting, row->strategy,
+                                 where_metric(row), layers, PARTS_SHOWN, part);
+
+  for (size_t i = 0; i < n; i++) {
+    size_t length = strlen(text);
+    (void)snprintf(text + length, TEXT_SIZE - length, "%s%s (%s)", i > 0 ? ", " : before,
+                   part[i].name, format_percent(part[i].change, number));
+  }
+  return n > 0;
+}
+
+/* "run_imbalance rose in layers 3 (+1.20 %); steps 40-64 (+2.10 %)": where the most. */
 static void format_where(const mb_check_report *r, const mb_check_row *row, char text[TEXT_SIZE]) {
+  size_t metric = where_metric(row);
+
   text[0] = '\0';
-  append_parts(r, row, true, text);
-  append_parts(r, row, false, text);
+  if (metric == MB_BASELINE_METRICS) {
+    return;
+  }
+  (void)snprintf(text, TEXT_SIZE, "%s rose in ", mb_baseline_metric_name(metric));
+  bool has_layers = append_parts(r, row, true, "layers ", text);
+  bool has_steps = append_parts(r, row, false, has_layers ? "; steps " : "steps ", text);
+  if (!has_layers && !has_steps) {
+    text[0] = '\0';
+  }
 }
 
 static void format_row(const mb_check_row *row, char text[TEXT_SIZE]) {
@@ -65,14 +104,16 @@ static void format_row(const mb_check_row *row, char text[TEXT_SIZE]) {
   char after[NUMBER_SIZE];
   char change[NUMBER_SIZE];
   char bound[NUMBER_SIZE];
+  char below[NUMBER_SIZE];
 
-  (void)snprintf(text, TEXT_SIZE,
-                 "%s of %s is %s: %s, in the baseline %s (%s, bound %s; margin %.4g %%; "
-                 "worse in %zu of %zu seeds, other placements in %zu)",
-                 mb_baseline_metric_name(row->metric), row->strategy, outcomes[j->outcome].word,
-                 format_value(j->after, after), format_value(j->before, before),
-                 format_percent(j->change, change), format_percent(j->bound, bound),
-                 100 * row->margin, j->n_worse, j->n_seeds, row->n_moved);
+  (void)snprintf(
+      text, TEXT_SIZE,
+      "%s of %s is %s: %s, in the baseline %s (%s, bound %s; margin %.4g %%, worse below "
+      "%s; worse in %zu of %zu seeds, other placements in %zu)",
+      mb_baseline_metric_name(row->metric), row->strategy, outcomes[j->outcome].word,
+      format_value(j->after, after), format_value(j->before, before),
+      format_percent(j->change, change), format_percent(j->bound, bound), 100 * row->margin,
+      format_below(j, below), j->n_worse, j->n_seeds, row->n_moved);
 }
 
 static void format_missing(const mb_check_missing *missing, char text[TEXT_SIZE]) {
@@ -102,13 +143,15 @@ static void print_row(FILE *stream, const mb_check_row *row, int width) {
   char change[NUMBER_SIZE];
   char bound[NUMBER_SIZE];
   char margin[NUMBER_SIZE];
+  char below[NUMBER_SIZE];
 
   (void)snprintf(margin, sizeof margin, "%.4g %%", 100 * row->margin);
-  (void)fprintf(stream, "%-7s  %-*s  %-18s  %9s  %9s  %9s  %9s  %7s  %6zu of %zu",
+  (void)fprintf(stream, "%-7s  %-*s  %-18s  %9s  %9s  %9s  %9s  %7s  %11s  %6zu of %zu",
                 outcomes[j->outcome].title, width, row->strategy,
                 mb_baseline_metric_name(row->metric), format_value(j->before, before),
                 format_value(j->after, after), format_percent(j->change, change),
-                format_percent(j->bound, bound), margin, j->n_worse, j->n_seeds);
+                format_percent(j->bound, bound), margin, format_below(j, below), j->n_worse,
+                j->n_seeds);
   (void)fprintf(stream, "%s%s\n", has_setting(row->setting) ? "  " : "",
                 has_setting(row->setting) ? row->setting : "");
 }
@@ -128,8 +171,9 @@ static void print_table(FILE *stream, const mb_check *check) {
   if (mb_check_count(check, MB_CHECK_SAME) == check->n_rows) {
     return;
   }
-  (void)fprintf(stream, "%-7s  %-*s  %-18s  %9s  %9s  %9s  %9s  %7s  %s\n", "", width, "strategy",
-                "metric", "baseline", "now", "change", "bound", "margin", "worse in seeds");
+  (void)fprintf(stream, "%-7s  %-*s  %-18s  %9s  %9s  %9s  %9s  %7s  %11s  %s\n", "", width,
+                "strategy", "metric", "baseline", "now", "change", "bound", "margin", "worse below",
+                "worse in seeds");
   print_outcome(stream, check, MB_CHECK_UNPAIRED, width);
   print_outcome(stream, check, MB_CHECK_WORSE, width);
   print_outcome(stream, check, MB_CHECK_BETTER, width);
@@ -140,7 +184,7 @@ static bool same_strategy(const mb_check_row *a, const mb_check_row *b) {
   return strcmp(a->strategy, b->strategy) == 0 && strcmp(a->setting, b->setting) == 0;
 }
 
-/* Once a strategy, however many of its metrics are worse. */
+/* Once a strategy and what tells where, however many of its metrics are worse. */
 static void print_where(FILE *stream, const mb_check_report *r) {
   const mb_check *check = r->check;
   const mb_check_row *last = NULL;
@@ -148,12 +192,13 @@ static void print_where(FILE *stream, const mb_check_report *r) {
 
   for (size_t i = 0; i < check->n_rows; i++) {
     const mb_check_row *row = &check->row[i];
-    if (row->judgement.outcome != MB_CHECK_WORSE || (last != NULL && same_strategy(last, row))) {
+    if (row->judgement.outcome != MB_CHECK_WORSE ||
+        (last != NULL && same_strategy(last, row) && where_metric(last) == where_metric(row))) {
       continue;
     }
     format_where(r, row, where);
     if (where[0] != '\0') {
-      (void)fprintf(stream, "%s%s%s: run_imbalance rose in %s\n", row->strategy,
+      (void)fprintf(stream, "%s%s%s: %s\n", row->strategy,
                     has_setting(row->setting) ? ", with " : "",
                     has_setting(row->setting) ? row->setting : "", where);
     }
@@ -161,13 +206,24 @@ static void print_where(FILE *stream, const mb_check_report *r) {
   }
 }
 
-/* A row a strategy: the first metric's. */
-static void print_moved(FILE *stream, const mb_check *check) {
-  const char *separator = "Other placements than the baseline's: ";
+/* Strategies, each under each setting. Their rows, of all metrics, stand together. */
+static size_t count_strategies(const mb_check *check) {
+  return check->n_rows / MB_BASELINE_METRICS;
+}
 
-  for (size_t i = 0; i < check->n_rows; i += MB_BASELINE_METRICS) {
-    const mb_check_row *row = &check->row[i];
+static const mb_check_row *first_row(const mb_check *check, size_t strategy) {
+  return &check->row[strategy * MB_BASELINE_METRICS];
+}
+
+/* Returns how many have other placements than in the baseline, in some seed. */
+static size_t print_moved(FILE *stream, const mb_check *check) {
+  const char *separator = "Placements changed: ";
+  size_t n = 0;
+
+  for (size_t i = 0; i < count_strategies(check); i++) {
+    const mb_check_row *row = first_row(check, i);
     if (row->n_moved > 0) {
+      n++;
       (void)fprintf(stream, "%s%s%s%s in %zu of %zu seeds", separator, row->strategy,
                     has_setting(row->setting) ? " with " : "",
                     has_setting(row->setting) ? row->setting : "", row->n_moved,
@@ -175,7 +231,8 @@ static void print_moved(FILE *stream, const mb_check *check) {
       separator = ", ";
     }
   }
-  (void)fputs(separator[0] == ',' ? ".\n" : "", stream);
+  (void)fputs(n > 0 ? ".\n" : "", stream);
+  return n;
 }
 
 /* What never plans can only change with the loads, or how they are scored. */
@@ -183,9 +240,9 @@ static void print_reference(FILE *stream, const mb_check *check) {
   for (size_t i = 0; i < check->n_rows; i++) {
     if (strcmp(check->row[i].strategy, "none") == 0 &&
         check->row[i].judgement.outcome != MB_CHECK_SAME) {
-      (void)fputs("The reference none makes no plans, and changed: so the loads changed, or how "
-                  "they are scored, and not\nthe strategies alone. Generated loads may differ "
-                  "where the C library's exp() and log() do.\n",
+      (void)fputs("The reference none makes no plans, and changed: so the loads changed, or the "
+                  "cluster, or how they are\nscored, and not the strategies alone. Generated loads "
+                  "may differ where the C library's exp() and log() do.\n",
                   stream);
       return;
     }
@@ -227,15 +284,15 @@ void mb_check_print(FILE *stream, const mb_check_report *report) {
 
   print_table(stream, check);
   print_where(stream, report);
-  print_moved(stream, check);
+  size_t n_moved = print_moved(stream, check);
   print_reference(stream, check);
   print_missing(stream, check);
-  (void)fprintf(
-      stream,
-      "%s: of %zu metrics of strategies %zu are worse, %zu better, %zu changed, %zu same.\n",
-      report->before->config, check->n_rows, mb_check_count(check, MB_CHECK_WORSE),
-      mb_check_count(check, MB_CHECK_BETTER), mb_check_count(check, MB_CHECK_CHANGED),
-      mb_check_count(check, MB_CHECK_SAME));
+  (void)fprintf(stream,
+                "%s: of %zu metrics of strategies %zu are worse, %zu better, %zu changed, %zu "
+                "same; the placements of %zu of %zu strategies changed.\n",
+                report->before->config, check->n_rows, mb_check_count(check, MB_CHECK_WORSE),
+                mb_check_count(check, MB_CHECK_BETTER), mb_check_count(check, MB_CHECK_CHANGED),
+                mb_check_count(check, MB_CHECK_SAME), n_moved, count_strategies(check));
 }
 
 /* --- for CI systems --- */

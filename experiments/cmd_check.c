@@ -75,6 +75,9 @@ static mb_status measure(const arguments *given, const mb_sweep *sweep, mb_basel
   MB_TRY(make_folder(folder));
   (void)snprintf(output, sizeof output, "%s/results.h5", folder);
   mb_status status = run_and_measure(given, sweep, output, now);
+  if (status == MB_ERR_CANCELLED) { /* the sweep would tell of a folder that goes now */
+    status = MB_FAIL(status, "stopped on request; nothing was compared or written");
+  }
   (void)nftw(folder, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
   return status;
 }
@@ -224,10 +227,13 @@ static void parse_margin(char *value, struct argp_state *state) {
   *equals = '\0';
   size_t metric = mb_baseline_metric_find(value);
   if (metric == MB_BASELINE_METRICS) {
-    argp_error(state,
-               "--margin: '%s' is not checked; these are: run_imbalance, "
-               "step_imbalance_p99, moved_experts, plans",
-               value);
+    char names[512] = "";
+    for (size_t m = 0; m < MB_BASELINE_METRICS; m++) {
+      size_t length = strlen(names);
+      (void)snprintf(names + length, sizeof names - length, "%s%s", m > 0 ? ", " : "",
+                     mb_baseline_metric_name(m));
+    }
+    argp_error(state, "--margin: '%s' is not checked; these are: %s", value, names);
     return;
   }
   if (mb_baseline_read_percent(equals + 1, &given->margin_percent[metric]) != MB_OK) {
@@ -337,7 +343,8 @@ static const struct argp argp = {
         "worse where the mean over the config's seeds (`sweep: {seed: 1..8}`) rises by more than "
         "the metric's margin, and the rise is no chance: its one-sided 95 % bound by Student's t, "
         "over the seeds, paired, is above 0. A config with one seed is judged by the margin "
-        "alone.\n\n"
+        "alone. `worse below` says for which margins the metric is worse: the smaller ones; - "
+        "where for none.\n\n"
         "Exit status 0: the same, changed or better; 1: worse; 2: it could not be run, or not "
         "compared."};
 

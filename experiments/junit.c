@@ -53,8 +53,12 @@ static void put_attribute(FILE *stream, const char *name, const char *value) {
   (void)fputc('"', stream);
 }
 
-static void put_element(FILE *stream, const char *name, const char *message, const char *text) {
+static void put_element(FILE *stream, const char *name, const char *type, const char *message,
+                        const char *text) {
   (void)fprintf(stream, "      <%s", name);
+  if (type != NULL) {
+    put_attribute(stream, "type", type);
+  }
   if (message != NULL) {
     put_attribute(stream, "message", message);
   }
@@ -69,11 +73,11 @@ static void put_case(FILE *stream, const mb_junit_case *one) {
   put_attribute(stream, "name", one->name);
   (void)fputs(" time=\"0\">\n", stream);
   if (one->result == MB_JUNIT_FAILURE) {
-    put_element(stream, "failure", one->message, one->details);
+    put_element(stream, "failure", "worse", one->message, one->details);
   } else if (one->result == MB_JUNIT_ERROR) {
-    put_element(stream, "error", one->message, one->details);
+    put_element(stream, "error", "unknown", one->message, one->details);
   } else if (one->message != NULL) {
-    put_element(stream, "system-out", NULL, one->message);
+    put_element(stream, "system-out", NULL, NULL, one->message);
   }
   (void)fputs("    </testcase>\n", stream);
 }

@@ -6,7 +6,8 @@
  *   copy-short   replication gives one copy too few; the least loaded expert gets it
  *   early        the window ends one interval early: the loads are those of the request before
  *   hot-pair     two replicas of the hottest expert share a GPU
- *   ties         no fault, but experts are taken in reverse, and so ties are broken the other way
+ *   ties         no fault, but ties are broken the other way: the last of equal experts goes first,
+ *                and to the last of equal GPUs
  */
 #include <assert.h>
 #include <stdbool.h>
@@ -86,6 +87,17 @@ static void rebalance(planner *p, const double *load) {
   expect(mb_rebalance(&p->shape, load, mb_refinement_find("l2"), NULL, &placement));
 }
 
+/* Turns the GPUs of a layer's placement [P] round; the nodes turn with them. */
+static void reverse_gpus(const planner *p, int32_t *map) {
+  const size_t n_slots = p->shape.n_slots;
+  const size_t per_gpu = n_slots / p->shape.n_gpus;
+
+  memcpy(p->index, map, n_slots * sizeof *map);
+  for (size_t slot = 0; slot < n_slots; slot += per_gpu) {
+    memcpy(map + n_slots - per_gpu - slot, p->index + slot, per_gpu * sizeof *map);
+  }
+}
+
 /* Reversing all experts reverses the groups, and the experts in each. */
 static void plan_ties(planner *p) {
   const size_t n_experts = p->shape.n_experts;
@@ -98,6 +110,9 @@ static void plan_ties(planner *p) {
   rebalance(p, p->last);
   for (size_t i = 0; i < p->shape.n_layers * p->shape.n_slots; i++) {
     p->map[i] = (int32_t)n_experts - 1 - p->map[i];
+  }
+  for (size_t l = 0; l < p->shape.n_layers; l++) {
+    reverse_gpus(p, p->map + l * p->shape.n_slots);
   }
 }
 

@@ -45,7 +45,8 @@ static void add_part(mb_baseline *baseline, const char *strategy, bool is_layer,
                      double value) {
   mb_baseline_part *part = NULL;
 
-  CHECK_OK(mb_baseline_add_part(baseline, "-", strategy, is_layer, name, &part));
+  CHECK_OK(mb_baseline_add_part(baseline, "-", strategy, MB_BASELINE_run_imbalance, is_layer, name,
+                                &part));
   part->value = value;
 }
 
@@ -131,8 +132,11 @@ static void test_damaged(void) {
   refused(HEADER VALUE("placements", "0"), MB_ERR_FORMAT, ":3: '0' is no digest");
   refused(HEADER VALUE("plans", "1") VALUE("plans", "1"), MB_ERR_FORMAT, ":4: stands here");
   refused(HEADER "value\t\tl2\tplans\t1\t1\n", MB_ERR_FORMAT, ":3: cell 2 is empty");
-  refused(HEADER "value\t-\tl2\tplans\t1\t1\t1\n", MB_ERR_FORMAT, ":3: has more than 6");
-  refused(HEADER "where\t-\tl2\tgpu\t1\t1\n", MB_ERR_FORMAT, ":3: 'gpu' should be");
+  refused(HEADER "value\t-\tl2\tplans\t1\t1\t1\n", MB_ERR_FORMAT, ":3: has 7 cells");
+  refused(HEADER "value\t-\tl2\tplans\t1\t1\t1\t1\n", MB_ERR_FORMAT, ":3: has more than 7");
+  refused(HEADER "where\t-\tl2\tplans\tgpu\t1\t1\n", MB_ERR_FORMAT, ":3: 'gpu' should be");
+  refused(HEADER "where\t-\tl2\tgpus\tlayer\t1\t1\n", MB_ERR_FORMAT, ":3: there is no metric");
+  refused(HEADER "where\t-\tl2\tlayer\t1\t1\n", MB_ERR_FORMAT, ":3: has 6 cells");
   refused(HEADER VALUES, MB_ERR_FORMAT, ":6: the file ends without placements");
   refused(HEADER VALUE("placements", ZEROES), MB_ERR_FORMAT, "without plans of setting -, str");
   refused(HEADER, MB_ERR_FORMAT, ":2: the file ends, and has no values");
@@ -167,7 +171,12 @@ static void test_judge(void) {
   CU_ASSERT_DOUBLE_EQUAL(j.bound, (0.025 - 2.353363 * 0.0129099445 / 2) / 1.15, 1e-7);
   CU_ASSERT_EQUAL(judge(4, before, worse, 0.0217), MB_CHECK_WORSE); /* 0.025 / 1.15 = 0.02174 */
   CU_ASSERT_EQUAL(judge(4, before, worse, 0.0218), MB_CHECK_CHANGED);
+  CU_ASSERT_EQUAL(j.worse_below, j.change);
+  CU_ASSERT_EQUAL(mb_check_judge(4, before, noise, 0.01, scratch).worse_below, 0);
+  CU_ASSERT_EQUAL(mb_check_judge(4, worse, before, 0.01, scratch).worse_below, 0);
   CU_ASSERT_EQUAL(judge(4, worse, before, 0.01), MB_CHECK_BETTER);
+  CU_ASSERT_EQUAL(judge(4, worse, before, 0.025 / 1.175 * 1.001), MB_CHECK_CHANGED);
+  CU_ASSERT_EQUAL(judge(4, worse, before, 0.025 / 1.175 * 0.999), MB_CHECK_BETTER);
   CU_ASSERT_EQUAL(judge(4, before, noise, 0.01), MB_CHECK_CHANGED);
   CU_ASSERT_EQUAL(judge(4, noise, before, 0.01), MB_CHECK_CHANGED);
   CU_ASSERT_EQUAL(judge(4, before, before, 0), MB_CHECK_SAME);
@@ -249,12 +258,13 @@ static void test_where(void) {
   }
   add_part(&before, "l2", false, "0-9", 1.0);
   add_part(&after, "l2", false, "0-9", 1.25);
-  CU_ASSERT_EQUAL(mb_check_find_parts(&before, &after, "-", "l2", true, 2, part), 2);
+  CU_ASSERT_EQUAL(mb_check_find_parts(&before, &after, "-", "l2", 0, true, 2, part), 2);
   CU_ASSERT_STRING_EQUAL(part[0].name, "2");
   CU_ASSERT_DOUBLE_EQUAL(part[0].change, 0.25, 1e-12);
   CU_ASSERT_STRING_EQUAL(part[1].name, "4");
-  CU_ASSERT_EQUAL(mb_check_find_parts(&before, &after, "-", "l2", false, 2, part), 1);
-  CU_ASSERT_EQUAL(mb_check_find_parts(&before, &after, "-", "lpt", true, 2, part), 0);
+  CU_ASSERT_EQUAL(mb_check_find_parts(&before, &after, "-", "l2", 0, false, 2, part), 1);
+  CU_ASSERT_EQUAL(mb_check_find_parts(&before, &after, "-", "lpt", 0, true, 2, part), 0);
+  CU_ASSERT_EQUAL(mb_check_find_parts(&before, &after, "-", "l2", 2, true, 2, part), 0);
   mb_baseline_fini(&before);
   mb_baseline_fini(&after);
 }
@@ -284,7 +294,7 @@ static void test_junit(void) {
   contains(text, "classname=\"a&#60;b&#62;&#38;&#34;c&#34;\" name=\"l2 &#39;x&#39;\"");
   contains(text, "<system-out>changed?</system-out>");
   contains(text, "name=\"\xc3\xa9 ? ?? ??? ??\"");
-  contains(text, "<failure message=\"a&#10;b\">]]&#62;</failure>");
+  contains(text, "<failure type=\"worse\" message=\"a&#10;b\">]]&#62;</failure>");
   CU_ASSERT_EQUAL(unlink(name), 0);
   CHECK_FAILS(mb_junit_write("no/such/folder.xml", "s", 0, NULL), MB_ERR_IO, "no/such/folder.xml");
 }
