@@ -81,7 +81,7 @@ static mb_status tabulate(const mb_figure_source *source, mb_table *table, FILE 
   (void)fprintf(
       caption,
       "Imbalance by layer and step, a panel a strategy: the largest GPU load / the mean "
-      "one, the mean over each %zu steps (n = %zu bins).\nWhite: no load. Left of the black "
+      "one, the mean over each %zu steps (n = %zu bins).\nBlank: no load. Left of the "
       "line: steps that no summary covers. No intervals.\n",
       bins.width, bins.count);
   mb_caption_put_run(caption, source->run);

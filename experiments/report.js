@@ -249,13 +249,25 @@
       this.text.hidden = false;
       this.listen();
       this.reserve();
-      addEventListener("resize", () => this.reserve());
+      // A phone's window changes its height whenever the address bar comes and goes.
+      let width = innerWidth;
+      addEventListener("resize", () => {
+        if (innerWidth !== width) {
+          width = innerWidth;
+          this.reserve();
+        }
+      });
     }
 
-    // Room for the values, so that nothing below moves as they come and go.
+    // Room for the values, so that nothing below moves as they come and go. Where a finger calls them,
+    // they stay, and the room would be no more than a gap.
     reserve() {
       const {anchors} = this.rows;
       this.text.style.minHeight = "";
+      if (!matchMedia("(hover: hover) and (min-width: 40rem)").matches) {
+        this.clear();
+        return;
+      }
       let height = 0;
       for (const part of [0, 0.25, 0.5, 0.75, 1]) {
         this.show(anchors[Math.floor(part * (anchors.length - 1))]);
@@ -357,7 +369,7 @@
     clear() {
       this.at = null;
       this.mark.replaceChildren();
-      this.text.textContent = "For values, point at the figure, or focus it and use the arrow keys.";
+      this.text.textContent = "";
       this.plot.setAttribute("aria-valuenow", "1");
       this.plot.setAttribute("aria-valuetext", "none chosen; use the arrow keys");
     }
@@ -389,13 +401,25 @@
     });
   }
 
+  // What is folded is printed too, and folded again afterwards.
+  function setUpPrint() {
+    let opened = [];
+    addEventListener("beforeprint", () => {
+      opened = [...document.querySelectorAll("details:not([open])")];
+      opened.forEach((one) => { one.open = true; });
+    });
+    addEventListener("afterprint", () => opened.forEach((one) => { one.open = false; }));
+  }
+
   for (const figure of document.querySelectorAll("figure")) {
     const rows = new Rows(JSON.parse(figure.querySelector("script").textContent));
     if (rows.anchors.length > 0 && rows.data.readout !== "") {
       new Readout(figure, rows);
+      document.getElementById("how").hidden = false;
     }
   }
   for (const button of document.querySelectorAll("button[data-copies]")) {
     setUpCopy(button);
   }
+  setUpPrint();
 })();

@@ -57,13 +57,13 @@ def make(name, config):
 class Browser:
     def __init__(self):
         options = Options()
-        options.binary_location = "/usr/bin/chromium"
+        options.binary_location = os.environ["CHROMIUM"]
         arguments = ["--headless=new", "--disable-gpu", "--window-size=1200,900",
                      "--disable-dev-shm-usage"]
         for argument in arguments + (["--no-sandbox"] if os.geteuid() == 0 else []):
             options.add_argument(argument)
         options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-        self.driver = webdriver.Chrome(service=Service("/usr/bin/chromedriver"), options=options)
+        self.driver = webdriver.Chrome(service=Service(os.environ["CHROMEDRIVER"]), options=options)
 
     def emulate(self, width=1200, dark=False, media="", scripts=True):
         cdp = self.driver.execute_cdp_cmd
