@@ -181,7 +181,7 @@ static void put_values(FILE *page, const mb_results_cells *cells, size_t key) {
 }
 
 static void put_sweep(FILE *page, const mb_results_cells *cells) {
-  (void)fprintf(page, "<p>A sweep of %zu cells over ", cells->n_cells);
+  (void)fprintf(page, "<p>A sweep of %zu cell%s over ", cells->n_cells, plural(cells->n_cells));
   for (size_t key = 0; key < cells->n_keys; key++) {
     (void)fputs(key == 0 ? "" : key + 1 == cells->n_keys ? " and " : ", ", page);
     put_values(page, cells, key);
