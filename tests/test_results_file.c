@@ -32,8 +32,6 @@ static void test_one_run(void) {
   /* Nothing says so in a file of an older version. */
   CU_ASSERT(run->seed == -1 && run->relabel == 0 && run->merge == 1);
   CU_ASSERT(run->request_lifetime == 0 && run->expert_bytes == 0.0);
-  /* The run outlives the file. */
-  mb_results_file_close(file);
   double steps[6];
   CHECK_OK(mb_results_read_step_imbalance(results, 0, steps));
   CHECK_FAILS(mb_results_read_step_load(results, steps), MB_ERR_FORMAT,
@@ -42,6 +40,7 @@ static void test_one_run(void) {
   CHECK_FAILS(mb_results_read_summary(results, 0, &summary), MB_ERR_FORMAT,
               "one.h5: /summary: there is no row of run tiny and strategy none");
   mb_results_destroy(results);
+  mb_results_file_close(file);
   mb_results_file_close(NULL);
 }
 
