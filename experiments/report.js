@@ -161,7 +161,9 @@
       }
       if (this.spec.name) {
         const name = this.value(row, this.spec.name);
-        parts.push(typeof name === "string" ? name : says(this.spec.name) + number(name));
+        if (name !== "-") { // a run that nothing was swept for
+          parts.push(typeof name === "string" ? name : says(this.spec.name) + number(name));
+        }
       } else if (this.spec.y && this.spec.y !== "#") {
         parts.push(says(this.spec.y) + number(this.value(row, this.spec.y)));
       }
@@ -184,12 +186,16 @@
         texts.push(of("plans") === 1 ? "a plan" : of("plans") + " plans");
       }
       const told = ["min", "max", "low", "high", "x", "x_low", "x_high", "plans", "mean", "n"];
+      const others = [];
       this.data.columns.forEach((column, at) => {
         const suffix = column.startsWith(name + ":") ? column.slice(name.length + 1) : "";
         if (suffix !== "" && !told.includes(suffix)) {
-          texts.push(suffix.replace(/_/g, " ") + " " + number(row[at]));
+          others.push(suffix.replace(/_/g, " ") + " " + number(row[at]));
         }
       });
+      if (others.length > 0) {
+        texts.push("(" + others.join(", ") + ")");
+      }
       return texts.length === 0 ? "" : " " + texts.join(" ");
     }
 
@@ -335,7 +341,9 @@
       const where = this.rows.where(this.rows.data.rows[at.row]);
       this.at = at;
       this.text.replaceChildren();
-      element(this.text, "b", {}).textContent = where;
+      if (where !== "") {
+        element(this.text, "b", {}).textContent = where;
+      }
       for (const {text, colour, here} of values) {
         const span = element(this.text, "span", here ? {class: "here"} : {});
         if (colour) {
@@ -345,7 +353,8 @@
         span.append(text);
       }
       this.plot.setAttribute("aria-valuenow", String(this.rows.anchors.indexOf(at) + 1));
-      this.plot.setAttribute("aria-valuetext", where + ": " + values.map(({text}) => text).join(", "));
+      this.plot.setAttribute("aria-valuetext", (where !== "" ? where + ": " : "") +
+                                               values.map(({text}) => text).join("; "));
       this.draw(at);
     }
 

@@ -220,6 +220,32 @@ def check_bars(browser, table):
         assert near(said["mean"], row["mean"]) and near(said["p95"], row["p95"]), said
 
 
+def check_every(browser):
+    """Every figure has a read-out that comes with the pointer and goes with it."""
+    for one in browser.find_all("figure"):
+        figure = one.get_attribute("id")
+        assert browser.said(figure)[1] == {}, f"{figure}: values that nobody asked for"
+        browser.move(*centre(browser, figure))
+        where, said, _ = browser.said(figure)
+        assert said and not where.startswith("-"), f"{figure}: '{where}', {said}"
+        assert browser.find_all(f"#{figure} .mark > *"), f"{figure}: no mark"
+        browser.move(1, 1)
+        assert browser.said(figure)[1] == {}, f"{figure}: values without a pointer"
+
+
+def check_gpus(browser, table, names):
+    figure = "gpu_load"
+    _, middle = centre(browser, figure)
+    for gpu in ("1", "4"):
+        browser.move(browser.labels(figure, gpu)[-1][0], middle)
+        where, said, _ = browser.said(figure)
+        row = next(row for row in table if row["gpu"] == gpu)
+        assert where == "gpu " + gpu, f"{where}, not {gpu}"
+        for name in names:
+            assert name not in said or near(said[name], row[name]), f"{name}: {said[name]}, {row}"
+        assert "l2" in said and " (before " in said["l2"], said
+
+
 def check_grid(browser, table, names):
     figure = "interval_window"
     centre(browser, figure)
@@ -423,12 +449,15 @@ def main():
         check_cdf(browser, tables["imbalance_cdf"], names)
         check_heatmap(browser, tables["layer_heatmap"], names)
         check_bars(browser, tables["strategy_bars"])
+        check_gpus(browser, tables["gpu_load"], names)
+        check_every(browser)
         browser.open("tiny.html")
         check_keyboard(browser, tables["imbalance_over_time"])
         check_copy(browser, "tiny.h5")
         browser.open("grid.html")
         check_visible(browser, sweep)
         check_grid(browser, sweep["interval_window"], names)
+        check_every(browser)
         make_hostile()
         check_hostile(browser)
         for name in ("tiny.html", "grid.html"):
