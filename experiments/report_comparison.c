@@ -2,7 +2,6 @@
 #include "experiments/report_comparison.h"
 
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "experiments/compare_print.h"
@@ -207,27 +206,10 @@ static void put_table(FILE *page, const mb_compare_options *options,
 
 /* --- around the table --- */
 
-/* The notes of `moebal compare`, a paragraph a line. */
-static void put_notes(const mb_compare_view *view,
-                      void (*put)(const mb_compare_view *view, FILE *stream), FILE *page) {
-  char *text = NULL;
-  size_t size = 0;
-  FILE *memory = open_memstream(&text, &size);
-
-  if (memory == NULL) {
-    return;
-  }
-  put(view, memory);
-  if (fclose(memory) == 0) {
-    char *rest = NULL;
-    for (char *line = strtok_r(text, "\n", &rest); line != NULL;
-         line = strtok_r(NULL, "\n", &rest)) {
-      (void)fputs("<p class=\"note\">", page);
-      mb_html_put_prose(page, line);
-      (void)fputs("</p>\n", page);
-    }
-  }
-  free(text);
+static void put_note(const char *line, FILE *page) {
+  (void)fputs("<p class=\"note\">", page);
+  mb_html_put_prose(page, line);
+  (void)fputs("</p>\n", page);
 }
 
 void mb_report_put_comparison(const mb_compare_options *options, const mb_comparison *comparison,
@@ -242,8 +224,7 @@ void mb_report_put_comparison(const mb_compare_options *options, const mb_compar
   mb_html_put_text(page, comparison->row[0].baseline);
   (void)fputs("</code>, on the same steps: below zero is better.</p>\n", page);
   put_table(page, options, comparison);
-  put_notes(&view, mb_compare_put_meaning, page);
-  put_notes(&view, mb_compare_put_warnings, page);
+  mb_compare_for_notes(&view, put_note, page);
   (void)fputs("<p class=\"note\"><code>moebal compare</code> makes this table of the results file, "
               "with other baselines, margins and block lengths.</p>\n",
               page);
