@@ -70,7 +70,7 @@ static mb_status gather(page *p) {
   MB_TRY(choose_cell(p, &cell));
   MB_TRY(mb_results_file_open_run(p->file, cell, &p->run));
   p->source = (mb_figure_source){.file = p->file, .run = p->run};
-  MB_TRY(mb_results_file_provenance(p->file, NULL, "config", &p->config));
+  MB_TRY(mb_results_file_provenance(p->file, "config", &p->config));
   MB_TRY(compare(p));
   return mb_report_figures_draw(&p->source, &p->figures);
 }
@@ -149,14 +149,14 @@ static void put_contents(const page *p) {
 /* A fact of the whole; what the runs of a sweep do not share, of the run that is shown. */
 static mb_status read_fact(const page *p, const char *name, char **text, bool *of_run) {
   *of_run = false;
-  MB_TRY(mb_results_file_provenance(p->file, NULL, name, text));
+  MB_TRY(mb_results_file_provenance(p->file, name, text));
   if ((*text)[0] != '\0' || !is_sweep(p)) {
     return MB_OK;
   }
   free(*text);
   *text = NULL;
   *of_run = true;
-  return mb_results_file_provenance(p->file, mb_results_get_run(p->run)->name, name, text);
+  return mb_results_file_run_provenance(p->file, mb_results_get_run(p->run)->name, name, text);
 }
 
 static mb_status put_under(const page *p) {
@@ -308,7 +308,7 @@ static mb_status put_config(const page *p) {
                 is_sweep(p) ? ", as it was given." : ", with every default written out.");
   put_copied(p, "config", p->config);
   if (is_sweep(p)) {
-    MB_TRY(mb_results_file_provenance(p->file, run, "config", &config));
+    MB_TRY(mb_results_file_run_provenance(p->file, run, "config", &config));
     if (config[0] != '\0') {
       (void)fputs("<details><summary>The run <code>", p->stream);
       mb_html_put_text(p->stream, run);

@@ -269,15 +269,14 @@ static mb_status check_attributes(const mb_results_file *file, const char *name)
               : MB_FAIL(MB_ERR_FORMAT, "%s: %s: its attributes cannot be read", file->path, name);
 }
 
-/* "/provenance", or of a run of a sweep "/provenance/<run>". */
 static mb_status provenance_group(const mb_results_file *file, const char *run, char **name) {
-  size_t size = sizeof "/provenance/" + (run != NULL ? strlen(run) : 0);
+  size_t size = sizeof "/provenance/" + strlen(run);
   char *made = malloc(size);
 
   if (made == NULL) {
     return no_memory(file);
   }
-  (void)snprintf(made, size, "/provenance%s%s", run != NULL ? "/" : "", run != NULL ? run : "");
+  (void)snprintf(made, size, "/provenance/%s", run);
   *name = made;
   return MB_OK;
 }
@@ -401,8 +400,12 @@ static mb_status read_attribute(const mb_results_file *file, const char *path, c
   return status;
 }
 
-mb_status mb_results_file_provenance(const mb_results_file *file, const char *run, const char *name,
-                                     char **text) {
+mb_status mb_results_file_provenance(const mb_results_file *file, const char *name, char **text) {
+  return read_attribute(file, "/provenance", name, text);
+}
+
+mb_status mb_results_file_run_provenance(const mb_results_file *file, const char *run,
+                                         const char *name, char **text) {
   char *group = NULL;
 
   MB_TRY(provenance_group(file, run, &group));

@@ -46,12 +46,13 @@ const char *mb_results_file_value(const mb_results_file *file, size_t cell, cons
 MB_NODISCARD mb_status mb_results_file_open_run(const mb_results_file *file, size_t cell,
                                                 mb_results **results);
 
-/**
- * An attribute of /provenance, as "config" or "threads", a whole number in digits: free() it; ""
- * where it is missing.
- * @param run NULL: what is true of all runs; else what a sweep's run says of itself.
- */
-MB_NODISCARD mb_status mb_results_file_provenance(const mb_results_file *file, const char *run,
-                                                  const char *name, char **text);
+/** An attribute of /provenance, as "config" or "threads", a whole number in digits: free() it; ""
+ * where it is missing. */
+MB_NODISCARD mb_status mb_results_file_provenance(const mb_results_file *file, const char *name,
+                                                  char **text);
+
+/** Likewise what a run of a sweep says of itself. */
+MB_NODISCARD mb_status mb_results_file_run_provenance(const mb_results_file *file, const char *run,
+                                                      const char *name, char **text);
 
 #endif

@@ -61,7 +61,7 @@ static mb_status check_output(const mb_sweep *sweep, const char *output) {
 
 static bool provenance_is(const mb_results_file *file, const char *name, const char *expected) {
   char *text = NULL;
-  bool same = mb_results_file_provenance(file, NULL, name, &text) == MB_OK && strcmp(text, expected) == 0;
+  bool same = mb_results_file_provenance(file, name, &text) == MB_OK && strcmp(text, expected) == 0;
 
   free(text);
   return same;

@@ -21,7 +21,7 @@ static void test_one_run(void) {
   CU_ASSERT_STRING_EQUAL(cells->cell[0].run, "tiny");
   CU_ASSERT_STRING_EQUAL(cells->cell[0].error, "");
   CU_ASSERT_PTR_NULL(mb_results_file_value(file, 0, "seed"));
-  CHECK_OK(mb_results_file_provenance(file, NULL, "config", &text));
+  CHECK_OK(mb_results_file_provenance(file, "config", &text));
   CU_ASSERT_STRING_EQUAL(text, "");
   free(text);
   CHECK_OK(mb_results_file_open_run(file, 0, &results));
@@ -80,13 +80,13 @@ static void test_cells(void) {
   CU_ASSERT_STRING_EQUAL(cells->cell[1].error, "no such trace");
   CHECK_FAILS(mb_results_file_open_run(file, 1, &results), MB_ERR_PARAM,
               "cells.h5: run 2.b failed: no such trace");
-  CHECK_OK(mb_results_file_provenance(file, NULL, "config", &text));
+  CHECK_OK(mb_results_file_provenance(file, "config", &text));
   CU_ASSERT_STRING_EQUAL(text, "name: tiny\nsweep: {}\n");
   free(text);
-  CHECK_OK(mb_results_file_provenance(file, NULL, "threads", &text));
+  CHECK_OK(mb_results_file_provenance(file, "threads", &text));
   CU_ASSERT_STRING_EQUAL(text, "2");
   free(text);
-  CHECK_OK(mb_results_file_provenance(file, "1.a", "threads", &text));
+  CHECK_OK(mb_results_file_run_provenance(file, "1.a", "threads", &text));
   CU_ASSERT_STRING_EQUAL(text, "");
   free(text);
   for (size_t i = 0; i < 3; i += 2) {
