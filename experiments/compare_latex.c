@@ -40,22 +40,9 @@ static void put_escaped(FILE *stream, const char *text) {
 }
 
 static void put_notes(const mb_compare_view *view, FILE *stream) {
-  char *text = NULL;
-  size_t size = 0;
-  FILE *memory = open_memstream(&text, &size);
+  char *text = mb_compare_notes(view);
 
-  if (memory == NULL) {
-    return;
-  }
-  mb_compare_put_meaning(view, memory);
-  (void)fputc('\n', memory);
-  mb_compare_put_warnings(view, memory);
-  if (fclose(memory) == 0) {
-    while (size > 0 && text[size - 1] == '\n') {
-      text[--size] = '\0';
-    }
-    put_escaped(stream, text);
-  }
+  put_escaped(stream, text != NULL ? text : "");
   free(text);
 }
 

@@ -1,5 +1,6 @@
 /* experiments/compare_notes.c - what comparisons say below their tables. */
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "experiments/compare_print.h"
@@ -152,4 +153,36 @@ void mb_compare_put_warnings(const mb_compare_view *view, FILE *stream) {
                   "others.\n",
                   comparison->n_failed, comparison->n_spare);
   }
+}
+
+char *mb_compare_notes(const mb_compare_view *view) {
+  char *text = NULL;
+  size_t size = 0;
+  FILE *memory = open_memstream(&text, &size);
+
+  if (memory == NULL) {
+    return NULL;
+  }
+  mb_compare_put_meaning(view, memory);
+  (void)fputc('\n', memory);
+  mb_compare_put_warnings(view, memory);
+  if (fclose(memory) != 0) {
+    free(text);
+    return NULL;
+  }
+  while (size > 0 && text[size - 1] == '\n') {
+    text[--size] = '\0';
+  }
+  return text;
+}
+
+void mb_compare_for_notes(const mb_compare_view *view, void (*put)(const char *line, FILE *stream),
+                          FILE *stream) {
+  char *text = mb_compare_notes(view);
+  char *rest = text;
+
+  for (char *line = NULL; text != NULL && (line = strtok_r(rest, "\n", &rest)) != NULL;) {
+    put(line, stream);
+  }
+  free(text);
 }

@@ -26,13 +26,20 @@ void mb_compare_print_tsv(const mb_compare_view *view, FILE *stream);
     as well. */
 void mb_compare_print_latex(const mb_compare_view *view, FILE *stream);
 
-/* --- what text and LaTeX share --- */
+/* --- what text, LaTeX and reports share --- */
 
 /** A paragraph's sentences on what the table shows: difference, interval, p, verdict, units. */
 void mb_compare_put_meaning(const mb_compare_view *view, FILE *stream);
 
 /** What a reader should be warned of, a paragraph a line; nothing where there is nothing. */
 void mb_compare_put_warnings(const mb_compare_view *view, FILE *stream);
+
+/** Both, a paragraph a line. @return free() it; NULL without memory. */
+char *mb_compare_notes(const mb_compare_view *view);
+
+/** Their paragraphs, one by one. @param put writes one; it comes without its newline. */
+void mb_compare_for_notes(const mb_compare_view *view, void (*put)(const char *line, FILE *stream),
+                          FILE *stream);
 
 /** "49 blocks of 64 steps (interval)", "8 seeds". */
 void mb_compare_put_units(const mb_compare_row *row, FILE *stream);

@@ -1,7 +1,6 @@
 /* experiments/compare_text.c - comparisons as a table for a terminal. */
 #include <inttypes.h>
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "experiments/compare_print.h"
@@ -99,24 +98,8 @@ static void print_all_seeds(const mb_compare_view *view, int width, FILE *stream
 
 /* --- notes --- */
 
-static void print_wrapped(const mb_compare_view *view,
-                          void (*put)(const mb_compare_view *view, FILE *stream), FILE *stream) {
-  char *text = NULL;
-  size_t size = 0;
-  FILE *memory = open_memstream(&text, &size);
-
-  if (memory == NULL) {
-    return;
-  }
-  put(view, memory);
-  if (fclose(memory) == 0) {
-    char *rest = NULL;
-    for (char *line = strtok_r(text, "\n", &rest); line != NULL;
-         line = strtok_r(NULL, "\n", &rest)) {
-      mb_wrap_print(stream, 0, 0, line);
-    }
-  }
-  free(text);
+static void print_note(const char *line, FILE *stream) {
+  mb_wrap_print(stream, 0, 0, line);
 }
 
 void mb_compare_print_text(const mb_compare_view *view, FILE *stream) {
@@ -135,6 +118,5 @@ void mb_compare_print_text(const mb_compare_view *view, FILE *stream) {
   }
   print_all_seeds(view, width, stream);
   (void)fputc('\n', stream);
-  print_wrapped(view, mb_compare_put_meaning, stream);
-  print_wrapped(view, mb_compare_put_warnings, stream);
+  mb_compare_for_notes(view, print_note, stream);
 }

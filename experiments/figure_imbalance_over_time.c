@@ -94,14 +94,19 @@ static mb_status tabulate(const mb_figure_source *source, mb_table *table, FILE 
   }
   free(plans);
   free(steps);
-  (void)fprintf(
-      caption,
-      "Step imbalance over time: the median of each %zu steps (n = %zu bins); whiskers at the "
-      "markers: the least and the largest of the bin's steps, which is no interval of the "
-      "median. Ticks below 1: plans that take effect, a row a strategy. Shaded: steps that "
-      "no summary covers.\nstep_imbalance: sum over layers of the largest GPU load / sum "
-      "over layers of the mean one; 1 is perfect balance.\n",
-      bins.width, bins.count);
+  if (bins.width == 1) {
+    (void)fprintf(caption, "Step imbalance over time: that of each step (n = %zu).", bins.count);
+  } else {
+    (void)fprintf(caption,
+                  "Step imbalance over time: the median of each %zu steps (n = %zu bins); whiskers "
+                  "at the markers: the least and the largest of the bin's steps, which is no "
+                  "interval of the median.",
+                  bins.width, bins.count);
+  }
+  (void)fputs(" Ticks below 1: plans that take effect, a row a strategy. Shaded: steps that no "
+              "summary covers.\nstep_imbalance: sum over layers of the largest GPU load / sum over "
+              "layers of the mean one; 1 is perfect balance.\n",
+              caption);
   mb_caption_put_run(caption, source->run);
   return status;
 }

@@ -78,12 +78,17 @@ static mb_status tabulate(const mb_figure_source *source, mb_table *table, FILE 
   }
   free(mean);
   free(imbalance);
-  (void)fprintf(
-      caption,
-      "Imbalance by layer and step, a panel a strategy: the largest GPU load / the mean "
-      "one, the mean over each %zu steps (n = %zu bins).\nWhite: no load. Left of the black "
-      "line: steps that no summary covers. No intervals.\n",
-      bins.width, bins.count);
+  (void)fputs(
+      "Imbalance by layer and step, a panel a strategy: the largest GPU load / the mean one",
+      caption);
+  if (bins.width == 1) {
+    (void)fprintf(caption, " (n = %zu steps).", bins.count);
+  } else {
+    (void)fprintf(caption, ", the mean over each %zu steps (n = %zu bins).", bins.width,
+                  bins.count);
+  }
+  (void)fputs("\nBlank: no load. Left of the line: steps that no summary covers. No intervals.\n",
+              caption);
   mb_caption_put_run(caption, source->run);
   return status;
 }

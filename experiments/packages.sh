@@ -6,6 +6,10 @@ libjansson-dev libyajl-dev libzip-dev libdeflate-dev gnuplot-nox"
 # many machines only, and Python, by which they write traces and read results as a user would.
 MOEBAL_TEST_PACKAGES="g++ libcunit1-dev libopenmpi-dev openmpi-bin python3-h5py python3-numpy
 python3-yaml"
+# For one test: a browser and what drives it, in which the page of `moebal report` is read, pointed at
+# and copied from. It is the largest of all, and not every Debian-like system has it by this name
+# (Ubuntu's is a snap): where it cannot be had, that test says so and is skipped.
+MOEBAL_BROWSER_PACKAGES="chromium chromium-driver python3-selenium"
 
 # missing_packages NAME...: those that are not installed.
 missing_packages() {
@@ -14,6 +18,11 @@ missing_packages() {
       printf '%s ' "$package"
     fi
   done
+}
+
+# want_packages NAME...: installs what is missing, or names it and goes on.
+want_packages() {
+  (need_packages "$@") || echo "not all there: $*; tests that need them are skipped" >&2
 }
 
 # need_packages NAME...: installs what is missing, or names it and stops.

@@ -106,7 +106,9 @@ static void put_name(const page *p) {
 }
 
 static bool is_sweep(const page *p) {
-  return mb_results_file_cells(p->file)->n_cells > 1;
+  const mb_results_cells *cells = mb_results_file_cells(p->file);
+
+  return cells->n_cells > 1 || cells->n_keys > 0;
 }
 
 static void put_head(const page *p) {
@@ -144,12 +146,26 @@ static void put_contents(const page *p) {
   (void)fputs("</nav>\n</header>\n<main>\n", p->stream);
 }
 
+/* A fact of the whole; what the runs of a sweep do not share, of the run that is shown. */
+static mb_status read_fact(const page *p, const char *name, char **text, bool *of_run) {
+  *of_run = false;
+  MB_TRY(mb_results_file_provenance(p->file, name, text));
+  if ((*text)[0] != '\0' || !is_sweep(p)) {
+    return MB_OK;
+  }
+  free(*text);
+  *text = NULL;
+  *of_run = true;
+  return mb_results_file_run_provenance(p->file, mb_results_get_run(p->run)->name, name, text);
+}
+
 static mb_status put_under(const page *p) {
   char *started = NULL;
   char *version = NULL;
+  bool of_run = false;
 
-  MB_TRY(mb_results_file_provenance(p->file, "start_time", &started));
-  mb_status status = mb_results_file_provenance(p->file, "version", &version);
+  MB_TRY(read_fact(p, "start_time", &started, &of_run));
+  mb_status status = read_fact(p, "version", &version, &of_run);
   if (status == MB_OK) {
     (void)fputs(is_sweep(p) ? "<p class=\"under\">Sweep" : "<p class=\"under\">Run", p->stream);
     if (started[0] != '\0') {
@@ -193,17 +209,22 @@ static mb_status put_results(const page *p) {
 }
 
 static mb_status put_figures(const page *p) {
-  (void)fputs("<section id=\"figures\">\n<h2>Figures</h2>\n", p->stream);
-  if (mb_report_figures_have(&p->figures, true)) {
-    MB_TRY(mb_report_figures_put(&p->figures, true, p->stream));
-  }
-  if (mb_report_figures_have(&p->figures, false)) {
-    if (is_sweep(p)) {
+  (void)fputs("<section id=\"figures\">\n<h2>Figures</h2>\n"
+              "<p class=\"note\" id=\"how\" hidden>For values, point at a figure or touch it; or "
+              "move to it by Tab and use the arrow keys.</p>\n",
+              p->stream);
+  if (is_sweep(p)) {
+    if (mb_report_figures_have(&p->figures, MB_REPORT_OF_SWEEP)) {
+      MB_TRY(mb_report_figures_put(&p->figures, MB_REPORT_OF_SWEEP, p->stream));
+    }
+    if (mb_report_figures_have(&p->figures, MB_REPORT_OF_RUN)) {
       (void)fputs("<h3>Of the run <code>", p->stream);
       mb_html_put_text(p->stream, mb_results_get_run(p->run)->name);
       (void)fputs("</code></h3>\n", p->stream);
+      MB_TRY(mb_report_figures_put(&p->figures, MB_REPORT_OF_RUN, p->stream));
     }
-    MB_TRY(mb_report_figures_put(&p->figures, false, p->stream));
+  } else {
+    MB_TRY(mb_report_figures_put(&p->figures, MB_REPORT_ALL, p->stream));
   }
   mb_report_figures_put_missing(&p->figures, p->stream);
   (void)fputs("</section>\n", p->stream);
@@ -224,11 +245,17 @@ static void put_comparison(const page *p) {
 
 static mb_status put_fact(const page *p, const char *name, const char *words) {
   char *text = NULL;
+  bool of_run = false;
 
-  MB_TRY(mb_results_file_provenance(p->file, name, &text));
+  MB_TRY(read_fact(p, name, &text, &of_run));
   if (text[0] != '\0') {
     (void)fprintf(p->stream, "<dt>%s</dt><dd>", words);
     mb_html_put_text(p->stream, text);
+    if (of_run) {
+      (void)fputs(" <span class=\"note\">of ", p->stream);
+      mb_html_put_text(p->stream, mb_results_get_run(p->run)->name);
+      (void)fputs("</span>", p->stream);
+    }
     (void)fputs("</dd>\n", p->stream);
   }
   free(text);
@@ -240,12 +267,12 @@ static mb_status put_provenance(const page *p) {
     const char *name, *words;
   } facts[] = {{"start_time", "started"},
                {"version", "moebal"},
-               {"git", "sources"},
+               {"git", "its commit"},
                {"compiler", "compiler"},
                {"cpu", "CPU"},
                {"threads", "threads"},
                {"backend", "planned by"},
-               {"gpu", "GPU"},
+               {"gpu", "GPU used"},
                {"trace", "trace"},
                {"trace_source", "its origin"},
                {"load_xxh3", "digest of its loads (XXH3-128)"},
@@ -259,15 +286,40 @@ static mb_status put_provenance(const page *p) {
   return MB_OK;
 }
 
-static void put_config(const page *p) {
-  (void)fputs("<section id=\"config-part\">\n<h2>Config</h2>\n"
-              "<p>What <code>moebal run</code> takes to run this again, with every default written "
-              "out.</p>\n"
-              "<div><button type=\"button\" data-copies=\"config\" hidden>Copy</button> "
-              "<span role=\"status\" class=\"note\"></span></div>\n<pre id=\"config\">",
-              p->stream);
-  mb_html_put_text(p->stream, p->config);
-  (void)fputs("</pre>\n</section>\n", p->stream);
+/* A config with a button that copies it; it is there where scripts run. */
+static void put_copied(const page *p, const char *id, const char *config) {
+  (void)fprintf(p->stream,
+                "<div><button type=\"button\" data-copies=\"%s\" hidden>Copy</button> "
+                "<span role=\"status\" class=\"note\"></span></div>\n<pre id=\"%s\">",
+                id, id);
+  /* The newline that may follow <pre> is no part of it: a config's own first one would be lost. */
+  (void)fputc('\n', p->stream);
+  mb_html_put_text(p->stream, config);
+  (void)fputs("</pre>\n", p->stream);
+}
+
+static mb_status put_config(const page *p) {
+  const char *run = mb_results_get_run(p->run)->name;
+  char *config = NULL;
+
+  (void)fprintf(p->stream,
+                "<section id=\"config-part\">\n<h2>Config</h2>\n"
+                "<p>What <code>moebal run</code> takes to run this again%s</p>\n",
+                is_sweep(p) ? ", as it was given." : ", with every default written out.");
+  put_copied(p, "config", p->config);
+  if (is_sweep(p)) {
+    MB_TRY(mb_results_file_run_provenance(p->file, run, "config", &config));
+    if (config[0] != '\0') {
+      (void)fputs("<details><summary>The run <code>", p->stream);
+      mb_html_put_text(p->stream, run);
+      (void)fputs("</code> alone, with every default written out</summary>\n", p->stream);
+      put_copied(p, "config-of-run", config);
+      (void)fputs("</details>\n", p->stream);
+    }
+    free(config);
+  }
+  (void)fputs("</section>\n", p->stream);
+  return MB_OK;
 }
 
 static mb_status put_page(const page *p) {
@@ -279,7 +331,7 @@ static mb_status put_page(const page *p) {
   MB_TRY(put_figures(p));
   put_comparison(p);
   MB_TRY(put_provenance(p));
-  put_config(p);
+  MB_TRY(put_config(p));
   put_foot(p);
   return mb_interrupt_check();
 }

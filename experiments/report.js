@@ -161,7 +161,9 @@
       }
       if (this.spec.name) {
         const name = this.value(row, this.spec.name);
-        parts.push(typeof name === "string" ? name : says(this.spec.name) + number(name));
+        if (name !== "-") { // a run that nothing was swept for
+          parts.push(typeof name === "string" ? name : says(this.spec.name) + number(name));
+        }
       } else if (this.spec.y && this.spec.y !== "#") {
         parts.push(says(this.spec.y) + number(this.value(row, this.spec.y)));
       }
@@ -184,12 +186,16 @@
         texts.push(of("plans") === 1 ? "a plan" : of("plans") + " plans");
       }
       const told = ["min", "max", "low", "high", "x", "x_low", "x_high", "plans", "mean", "n"];
+      const others = [];
       this.data.columns.forEach((column, at) => {
         const suffix = column.startsWith(name + ":") ? column.slice(name.length + 1) : "";
         if (suffix !== "" && !told.includes(suffix)) {
-          texts.push(suffix.replace(/_/g, " ") + " " + number(row[at]));
+          others.push(suffix.replace(/_/g, " ") + " " + number(row[at]));
         }
       });
+      if (others.length > 0) {
+        texts.push("(" + others.join(", ") + ")");
+      }
       return texts.length === 0 ? "" : " " + texts.join(" ");
     }
 
@@ -249,13 +255,25 @@
       this.text.hidden = false;
       this.listen();
       this.reserve();
-      addEventListener("resize", () => this.reserve());
+      // A phone's window changes its height whenever the address bar comes and goes.
+      let width = innerWidth;
+      addEventListener("resize", () => {
+        if (innerWidth !== width) {
+          width = innerWidth;
+          this.reserve();
+        }
+      });
     }
 
-    // Room for the values, so that nothing below moves as they come and go.
+    // Room for the values, so that nothing below moves as they come and go. Where a finger calls them,
+    // they stay, and the room would be no more than a gap.
     reserve() {
       const {anchors} = this.rows;
       this.text.style.minHeight = "";
+      if (!matchMedia("(hover: hover) and (min-width: 40rem)").matches) {
+        this.clear();
+        return;
+      }
       let height = 0;
       for (const part of [0, 0.25, 0.5, 0.75, 1]) {
         this.show(anchors[Math.floor(part * (anchors.length - 1))]);
@@ -323,7 +341,9 @@
       const where = this.rows.where(this.rows.data.rows[at.row]);
       this.at = at;
       this.text.replaceChildren();
-      element(this.text, "b", {}).textContent = where;
+      if (where !== "") {
+        element(this.text, "b", {}).textContent = where;
+      }
       for (const {text, colour, here} of values) {
         const span = element(this.text, "span", here ? {class: "here"} : {});
         if (colour) {
@@ -333,7 +353,8 @@
         span.append(text);
       }
       this.plot.setAttribute("aria-valuenow", String(this.rows.anchors.indexOf(at) + 1));
-      this.plot.setAttribute("aria-valuetext", where + ": " + values.map(({text}) => text).join(", "));
+      this.plot.setAttribute("aria-valuetext", (where !== "" ? where + ": " : "") +
+                                               values.map(({text}) => text).join("; "));
       this.draw(at);
     }
 
@@ -357,7 +378,7 @@
     clear() {
       this.at = null;
       this.mark.replaceChildren();
-      this.text.textContent = "For values, point at the figure, or focus it and use the arrow keys.";
+      this.text.textContent = "";
       this.plot.setAttribute("aria-valuenow", "1");
       this.plot.setAttribute("aria-valuetext", "none chosen; use the arrow keys");
     }
@@ -389,13 +410,25 @@
     });
   }
 
+  // What is folded is printed too, and folded again afterwards.
+  function setUpPrint() {
+    let opened = [];
+    addEventListener("beforeprint", () => {
+      opened = [...document.querySelectorAll("details:not([open])")];
+      opened.forEach((one) => { one.open = true; });
+    });
+    addEventListener("afterprint", () => opened.forEach((one) => { one.open = false; }));
+  }
+
   for (const figure of document.querySelectorAll("figure")) {
     const rows = new Rows(JSON.parse(figure.querySelector("script").textContent));
     if (rows.anchors.length > 0 && rows.data.readout !== "") {
       new Readout(figure, rows);
+      document.getElementById("how").hidden = false;
     }
   }
   for (const button of document.querySelectorAll("button[data-copies]")) {
     setUpCopy(button);
   }
+  setUpPrint();
 })();

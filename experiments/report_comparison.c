@@ -4,6 +4,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "experiments/compare_print.h"
 #include "experiments/report_html.h"
 
 enum { HALF_WIDTH = 64, EDGE = 3 }; /* of an interval's picture */
@@ -18,45 +19,67 @@ static double largest(double a, double b) {
   return isnan(b) || a > b ? a : b;
 }
 
+static bool is_reference(const mb_compare_row *row) {
+  return strcmp(row->strategy, "none") == 0 || strcmp(row->strategy, "hindsight") == 0;
+}
+
 /* Pictures reach twice as far as the margin and the widest interval: what lies beyond is clearly
- * different, and would make all else too small to see. */
-static layout layout_of(const mb_compare_options *options, const mb_comparison *comparison) {
-  layout made = {.reach = 1e-9};
+ * different, and would make all else too small to see. So would the references' intervals. */
+static double reach_of(const mb_compare_options *options, const mb_comparison *comparison) {
+  double reach = 1e-9;
 
   for (size_t i = 0; i < comparison->n_rows; i++) {
     const mb_compare_row *row = &comparison->row[i];
-    made.conditions = made.conditions || row->condition[0] != '\0';
+    reach = largest(reach, 2.0 * options->margin * row->baseline_value);
+    if (!is_reference(row)) {
+      reach = largest(reach, 2.0 * (row->high - row->low));
+    }
+  }
+  return reach;
+}
+
+static layout layout_of(const mb_compare_options *options, const mb_comparison *comparison) {
+  layout made = {.conditions = mb_compare_has_conditions(comparison),
+                 .reach = reach_of(options, comparison)};
+
+  for (size_t i = 0; i < comparison->n_rows; i++) {
+    const mb_compare_row *row = &comparison->row[i];
     made.intervals = made.intervals || !isnan(row->low);
     made.seeds = made.seeds || row->n_seeds > 1;
-    made.reach = largest(made.reach, 2.0 * options->margin * row->baseline_value);
-    made.reach = largest(made.reach, 2.0 * (row->high - row->low));
   }
   return made;
 }
 
 /* --- cells --- */
 
-static void put_header(FILE *page, const layout *table) {
+static void put_header(FILE *page, const mb_compare_options *options, const layout *table) {
   (void)fputs("<thead><tr>", page);
   if (table->conditions) {
     (void)fputs("<th scope=\"col\" class=\"text\">condition</th>", page);
   }
   (void)fputs(
-      "<th scope=\"col\" class=\"text\">strategy</th><th scope=\"col\">run<br>imbalance</th>"
+      "<th scope=\"col\" class=\"text name\">strategy</th><th scope=\"col\">run<br>imbalance</th>"
       "<th scope=\"col\">difference</th>",
       page);
   if (table->intervals) {
-    (void)fputs("<th scope=\"col\">interval</th><th scope=\"col\" class=\"text\">better &larr; 0 "
-                "&rarr; worse</th><th scope=\"col\">p<br>(Holm)</th>",
-                page);
+    (void)fprintf(page,
+                  "<th scope=\"col\">%g&nbsp;%% interval</th><th scope=\"col\" class=\"text\">"
+                  "better &larr; 0 &rarr; worse</th>",
+                  100.0 * options->confidence);
+  }
+  (void)fputs("<th scope=\"col\" class=\"text\">verdict</th>", page);
+  if (table->intervals) {
+    (void)fputs("<th scope=\"col\">p<br>(Holm)</th>", page);
   }
   if (table->seeds) {
     (void)fputs("<th scope=\"col\">seeds<br>better</th>", page);
   }
-  (void)fputs(
-      "<th scope=\"col\">from</th><th scope=\"col\" class=\"text\">verdict</th></tr></thead>"
-      "\n<tbody>\n",
-      page);
+  (void)fputs("<th scope=\"col\" class=\"text\">units</th></tr></thead>\n<tbody>\n", page);
+}
+
+/* A percentage with its sign; the minus is as wide as the plus. */
+static void put_percent(FILE *page, double value) {
+  (void)fprintf(page, "%s%.2f", signbit(value) ? "&minus;" : "+", fabs(value));
 }
 
 /* Where a difference is in the picture; at an edge where it is beyond. */
@@ -96,16 +119,44 @@ static void put_interval(FILE *page, const mb_compare_options *options, const mb
   if (isnan(row->low)) {
     (void)fputs("<td>–</td>", page);
   } else {
-    (void)fprintf(page, "<td>%+.4f to %+.4f</td>", row->low, row->high);
+    (void)fputs("<td>", page);
+    put_percent(page, mb_compare_percent(row, row->low));
+    (void)fputs(" to ", page);
+    put_percent(page, mb_compare_percent(row, row->high));
+    (void)fputs("&nbsp;%</td>", page);
   }
   put_picture(page, options, row, reach);
-  if (isnan(row->p_holm)) {
-    (void)fputs("<td>–</td>", page);
-  } else if (row->p_holm < 0.0001) {
-    (void)fputs("<td>&lt; 0.0001</td>", page);
-  } else {
-    (void)fprintf(page, "<td>%.4f</td>", row->p_holm);
+}
+
+static void put_p(FILE *page, const mb_compare_row *row) {
+  char text[16] = "–";
+
+  (void)fputs("<td>", page);
+  mb_html_put_text(page,
+                   isnan(row->p_holm) ? text : mb_compare_format_p(row->p_holm, sizeof text, text));
+  (void)fputs("</td>", page);
+}
+
+static void put_names(FILE *page, const mb_compare_row *row, const layout *table,
+                      const char *strategy) {
+  if (table->conditions) {
+    (void)fputs("<td class=\"text\">", page);
+    mb_html_put_text(page, row->condition);
+    (void)fputs("</td>", page);
   }
+  (void)fputs("<th scope=\"row\">", page);
+  mb_html_put_text(page, strategy);
+  (void)fputs("</th>", page);
+}
+
+/* What a condition's rows are compared with. */
+static void put_baseline(FILE *page, const mb_compare_row *row, const layout *table) {
+  (void)fputs("<tr class=\"baseline\">", page);
+  put_names(page, row, table, row->baseline);
+  (void)fprintf(page,
+                "<td>%.4f</td><td></td>%s<td class=\"text\">baseline</td>%s%s<td></td></tr>\n",
+                row->baseline_value, table->intervals ? "<td></td><td></td>" : "",
+                table->intervals ? "<td></td>" : "", table->seeds ? "<td></td>" : "");
 }
 
 static void put_row(FILE *page, const mb_compare_options *options, const mb_compare_row *row,
@@ -115,82 +166,55 @@ static void put_row(FILE *page, const mb_compare_options *options, const mb_comp
                                                          : "";
 
   (void)fputs("<tr>", page);
-  if (table->conditions) {
-    (void)fputs("<td class=\"text\">", page);
-    mb_html_put_text(page, row->condition);
-    (void)fputs("</td>", page);
-  }
-  (void)fputs("<th scope=\"row\">", page);
-  mb_html_put_text(page, row->strategy);
-  (void)fprintf(page, "</th><td>%.4f</td><td>%+.4f (%+.2f&nbsp;%%)</td>", row->value,
-                row->difference, 100.0 * row->difference / row->baseline_value);
+  put_names(page, row, table, row->strategy);
+  (void)fprintf(page, "<td>%.4f</td><td>", row->value);
+  put_percent(page, mb_compare_percent(row, row->difference));
+  (void)fputs("&nbsp;%</td>", page);
   if (table->intervals) {
     put_interval(page, options, row, table->reach);
+  }
+  (void)fprintf(page, "<td class=\"text\"><span%s>%s</span></td>", class,
+                mb_compare_verdict_name(row->verdict));
+  if (table->intervals) {
+    put_p(page, row);
   }
   if (table->seeds) {
     (void)fprintf(page, "<td>%zu of %zu</td>", row->n_wins, row->n_seeds);
   }
-  (void)fprintf(page, "<td>%zu %s</td><td class=\"text\"><span%s>%s</span></td></tr>\n",
-                row->n_units, row->unit, class, mb_compare_verdict_name(row->verdict));
+  (void)fputs("<td class=\"text\">", page);
+  mb_compare_put_units(row, page);
+  (void)fputs("</td></tr>\n", page);
+}
+
+static void put_table(FILE *page, const mb_compare_options *options,
+                      const mb_comparison *comparison) {
+  layout table = layout_of(options, comparison);
+
+  (void)fputs("<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"Comparison\">\n"
+              "<table>\n",
+              page);
+  put_header(page, options, &table);
+  for (size_t i = 0; i < comparison->n_rows; i++) {
+    const mb_compare_row *row = &comparison->row[i];
+    if (i == 0 || strcmp(row->condition, row[-1].condition) != 0) {
+      put_baseline(page, row, &table);
+    }
+    put_row(page, options, row, &table);
+  }
+  (void)fputs("</tbody></table></div>\n", page);
 }
 
 /* --- around the table --- */
 
-static const char *source_of(const char *block_from) {
-  static const struct {
-    const char *name, *words;
-  } sources[] = {{"interval", "the plan interval"},
-                 {"window", "the window that plans are made from"},
-                 {"lifetime", "how long a request lives"},
-                 {"data", "how long differences stay alike"}};
-
-  for (size_t i = 0; i < sizeof sources / sizeof *sources; i++) {
-    if (strcmp(sources[i].name, block_from) == 0) {
-      return sources[i].words;
-    }
-  }
-  return block_from;
-}
-
-/* The block length, where all rows have the same one from the same source. */
-static void put_blocks(FILE *page, const mb_comparison *comparison) {
-  const mb_compare_row *first = &comparison->row[0];
-
-  for (size_t i = 0; i < comparison->n_rows; i++) {
-    const mb_compare_row *row = &comparison->row[i];
-    if (row->block_length == 0 || row->block_length != first->block_length ||
-        strcmp(row->block_from, first->block_from) != 0) {
-      return;
-    }
-  }
-  (void)fprintf(page, " A block is %zu steps, from ", first->block_length);
-  mb_html_put_text(page, source_of(first->block_from));
-  (void)fputc('.', page);
-}
-
-static void put_note(FILE *page, const mb_compare_options *options, const mb_comparison *comparison,
-                     const layout *table) {
+static void put_note(const char *line, FILE *page) {
   (void)fputs("<p class=\"note\">", page);
-  if (table->intervals) {
-    (void)fprintf(
-        page,
-        "Paired differences with intervals of %g&nbsp;%% by a studentised block "
-        "bootstrap; p by a permutation test that flips the signs of whole units, adjusted "
-        "by Holm over all rows.",
-        100.0 * options->confidence);
-  } else {
-    (void)fputs("There are too few independent seeds or blocks of steps for an interval.", page);
-  }
-  put_blocks(page, comparison);
-  (void)fprintf(page,
-                " A tie: the whole interval within &plusmn;%g&nbsp;%% of the baseline; unclear: "
-                "neither that nor clear of zero.</p>\n",
-                100.0 * options->margin);
+  mb_html_put_prose(page, line);
+  (void)fputs("</p>\n", page);
 }
 
 void mb_report_put_comparison(const mb_compare_options *options, const mb_comparison *comparison,
                               FILE *page) {
-  layout table = layout_of(options, comparison);
+  const mb_compare_view view = {.options = options, .comparison = comparison};
 
   if (comparison->n_rows == 0) {
     (void)fputs("<p>There is no second strategy to compare with.</p>\n", page);
@@ -198,14 +222,10 @@ void mb_report_put_comparison(const mb_compare_options *options, const mb_compar
   }
   (void)fputs("<p>Every strategy against <code>", page);
   mb_html_put_text(page, comparison->row[0].baseline);
-  (void)fputs("</code>, on the same steps: below zero is better.</p>\n"
-              "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"Comparison\">\n"
-              "<table>\n",
+  (void)fputs("</code>, on the same steps: below zero is better.</p>\n", page);
+  put_table(page, options, comparison);
+  mb_compare_for_notes(&view, put_note, page);
+  (void)fputs("<p class=\"note\"><code>moebal compare</code> makes this table of the results file, "
+              "with other baselines, margins and block lengths.</p>\n",
               page);
-  put_header(page, &table);
-  for (size_t i = 0; i < comparison->n_rows; i++) {
-    put_row(page, options, &comparison->row[i], &table);
-  }
-  (void)fputs("</tbody></table></div>\n", page);
-  put_note(page, options, comparison, &table);
 }

@@ -89,13 +89,16 @@ void mb_report_figures_fini(mb_report_figures *figures) {
 
 /* --- into the page --- */
 
-static bool belongs(const mb_report_figure *figure, bool of_sweeps) {
-  return (figure->figure->sweep != NULL) == of_sweeps;
+/* Whether it is to be put: it was drawn, and is of these. */
+static bool is_of(const mb_report_figure *figure, mb_report_of of) {
+  mb_report_of is = figure->figure->sweep != NULL ? MB_REPORT_OF_SWEEP : MB_REPORT_OF_RUN;
+
+  return figure->missing == NULL && ((unsigned)is & (unsigned)of) != 0;
 }
 
-bool mb_report_figures_have(const mb_report_figures *figures, bool of_sweeps) {
+bool mb_report_figures_have(const mb_report_figures *figures, mb_report_of of) {
   for (size_t i = 0; i < figures->n; i++) {
-    if (belongs(&figures->figure[i], of_sweeps) && figures->figure[i].missing == NULL) {
+    if (is_of(&figures->figure[i], of)) {
       return true;
     }
   }
@@ -105,7 +108,7 @@ bool mb_report_figures_have(const mb_report_figures *figures, bool of_sweeps) {
 /* What a caption says of the run, the page says once for all figures. */
 static bool is_of_run(const char *line) {
   static const char *const begins[] = {
-      "Run: ", "Trace: ", "Cluster: ", "Schedule: ", "Strategies: ", "Swept: "};
+      "Run: ", "Trace: ", "Cluster: ", "Schedule: ", "Strategies: ", "Swept: ", "What is said of "};
 
   for (size_t i = 0; i < sizeof begins / sizeof *begins; i++) {
     if (strncmp(line, begins[i], strlen(begins[i])) == 0) {
@@ -131,7 +134,7 @@ static void put_part(FILE *page, const char *tag, const char *text, size_t lengt
 
   if (part != NULL && part[0] != '\0') {
     (void)fprintf(page, "<%s>", tag);
-    mb_html_put_text(page, part);
+    mb_html_put_prose(page, part);
     (void)fprintf(page, "</%s>\n", tag);
   }
   free(part);
@@ -174,10 +177,10 @@ static mb_status put_figure(const mb_report_figures *figures, const mb_report_fi
   return MB_OK;
 }
 
-mb_status mb_report_figures_put(const mb_report_figures *figures, bool of_sweeps, FILE *page) {
+mb_status mb_report_figures_put(const mb_report_figures *figures, mb_report_of of, FILE *page) {
   (void)fputs("<div class=\"figures\">\n", page);
   for (size_t i = 0; i < figures->n; i++) {
-    if (belongs(&figures->figure[i], of_sweeps) && figures->figure[i].missing == NULL) {
+    if (is_of(&figures->figure[i], of)) {
       MB_TRY(put_figure(figures, &figures->figure[i], page));
     }
   }

@@ -38,11 +38,18 @@ MB_NODISCARD mb_status mb_report_figures_draw(const mb_figure_source *source,
 /** Removes the folder. */
 void mb_report_figures_fini(mb_report_figures *figures);
 
-/** Whether there is a drawn figure of sweeps, or of single runs. */
-bool mb_report_figures_have(const mb_report_figures *figures, bool of_sweeps);
+/** Which figures: those of sweeps, those of single runs, or all. */
+typedef enum mb_report_of {
+  MB_REPORT_OF_SWEEP = 1,
+  MB_REPORT_OF_RUN = 2,
+  MB_REPORT_ALL = 3
+} mb_report_of;
 
-/** Writes the figures of sweeps, or those of single runs, into the page. */
-MB_NODISCARD mb_status mb_report_figures_put(const mb_report_figures *figures, bool of_sweeps,
+/** Whether there is a drawn figure of these. */
+bool mb_report_figures_have(const mb_report_figures *figures, mb_report_of of);
+
+/** Writes these figures into the page. */
+MB_NODISCARD mb_status mb_report_figures_put(const mb_report_figures *figures, mb_report_of of,
                                              FILE *page);
 
 /** Names the figures that could not be drawn, and why. */

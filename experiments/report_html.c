@@ -3,6 +3,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdlib.h>
 #include <string.h>
 
 static const char replacement[] = "\xEF\xBF\xBD"; /* U+FFFD */
@@ -92,6 +93,28 @@ static const char *escape_json(char byte) {
 
 void mb_html_put_text(FILE *page, const char *text) {
   put(page, text, escape_html);
+}
+
+void mb_html_put_prose(FILE *page, const char *text) {
+  char *copy = strdup(text);
+  bool code = false;
+
+  for (char *part = copy, *quote = copy; quote != NULL; part = quote + 1) {
+    quote = strchr(part, '`');
+    /* A quote that none closes is one. */
+    bool closes = quote != NULL && (code || strchr(quote + 1, '`') != NULL);
+    if (quote != NULL) {
+      *quote = '\0';
+    }
+    mb_html_put_text(page, part);
+    if (closes) {
+      (void)fputs(code ? "</code>" : "<code>", page);
+      code = !code;
+    } else if (quote != NULL) {
+      (void)fputc('`', page);
+    }
+  }
+  free(copy);
 }
 
 void mb_html_put_json(FILE *page, const char *text) {

@@ -10,6 +10,9 @@
 /** Text of an element or of a quoted attribute. */
 void mb_html_put_text(FILE *page, const char *text);
 
+/** Text of an element, where what `is quoted so` becomes <code>. */
+void mb_html_put_prose(FILE *page, const char *text);
+
 /** A JSON string with its quotes, for a script element: it cannot end that element. */
 void mb_html_put_json(FILE *page, const char *text);
 

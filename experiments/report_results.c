@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "balancer/planner.h"
 #include "experiments/figure_cells.h"
 #include "experiments/report_html.h"
 #include "sim/metrics.h"
@@ -96,9 +97,54 @@ static mb_status put_setup(FILE *page, const mb_results *results) {
                                   : "and its plan takes effect %zu steps later. ",
                   run->delay);
   }
-  (void)fprintf(page, "Scored are the steps from %zu to %zu.</p>\n", run->summary_from,
-                run->n_steps - 1);
+  (void)fprintf(page, "Steps %zu to %zu are scored.</p>\n", run->summary_from, run->n_steps - 1);
   return MB_OK;
+}
+
+/* --- what its words mean --- */
+
+/* What a strategy does, where its label says which it is; else "". */
+static const char *strategy_words(const char *label) {
+  if (strcmp(label, "none") == 0) {
+    return "never rebalances: slot p holds expert p, counted round; for comparison";
+  }
+  if (strcmp(label, "hindsight") == 0) {
+    return "l2, planned on the very steps that it is scored on, which no server can know; for "
+           "comparison, and no bound";
+  }
+  const mb_strategy *strategy = mb_strategy_find(label);
+  return strategy != NULL ? strategy->summary : "";
+}
+
+static void put_term(FILE *page, const char *term, const char *words) {
+  (void)fputs("<dt>", page);
+  mb_html_put_text(page, term);
+  (void)fputs("</dt><dd>", page);
+  mb_html_put_text(page, words);
+  (void)fputs("</dd>\n", page);
+}
+
+static void put_words(FILE *page, const mb_results_run *run) {
+  static const struct {
+    const char *term, *words;
+  } terms[] = {
+      {"step", "one forward pass, or one recorded interval, of the trace"},
+      {"load", "tokens that are routed to an expert, or with it to a GPU, in a step"},
+      {"slot", "room for one expert's weights on a GPU; redundant slots hold further copies of "
+               "experts, which share their load"},
+      {"plan", "one run of the balancer: which expert each slot of each layer holds from then on"},
+      {"imbalance", "the load of the fullest GPU / the mean one; all GPUs wait for the fullest"},
+  };
+
+  (void)fputs("<details><summary>What the words mean</summary>\n<dl>\n", page);
+  for (size_t i = 0; i < sizeof terms / sizeof *terms; i++) {
+    put_term(page, terms[i].term, terms[i].words);
+  }
+  for (size_t i = 0; i < run->n_strategies; i++) {
+    const char *words = strategy_words(run->labels[i]);
+    put_term(page, run->labels[i], says(words) ? words : "a strategy that the config describes");
+  }
+  (void)fputs("</dl></details>\n", page);
 }
 
 /* Whether a key has the same value in two cells. */
@@ -135,7 +181,7 @@ static void put_values(FILE *page, const mb_results_cells *cells, size_t key) {
 }
 
 static void put_sweep(FILE *page, const mb_results_cells *cells) {
-  (void)fprintf(page, "<p>A sweep of %zu cells over ", cells->n_cells);
+  (void)fprintf(page, "<p>A sweep of %zu cell%s over ", cells->n_cells, plural(cells->n_cells));
   for (size_t key = 0; key < cells->n_keys; key++) {
     (void)fputs(key == 0 ? "" : key + 1 == cells->n_keys ? " and " : ", ", page);
     put_values(page, cells, key);
@@ -153,7 +199,9 @@ mb_status mb_report_put_run(const mb_figure_source *source, FILE *page) {
     (void)fputs("; the others differ from it in these keys alone.</p>\n", page);
   }
   put_trace(page, run);
-  return put_setup(page, source->run);
+  MB_TRY(put_setup(page, source->run));
+  put_words(page, run);
+  return MB_OK;
 }
 
 /* --- one run --- */
@@ -229,13 +277,16 @@ static void put_finding(FILE *page, size_t n, const outcome *list) {
     (void)fprintf(page, ", and with hindsight, which sees the future, %.3f times",
                   hindsight->summary.run_imbalance);
   }
-  (void)fputs(". 1 would be perfect balance.</p>\n", page);
+  (void)fputs(". 1 would be perfect balance. Whether strategies differ by more than chance, the "
+              "<a href=\"#comparison\">comparison</a> says.</p>\n",
+              page);
 }
 
 static void put_header(FILE *page, size_t n, const char *const *header) {
   (void)fputs("<thead><tr>", page);
   for (size_t i = 0; i < n; i++) {
-    (void)fprintf(page, "<th scope=\"col\"%s>%s</th>", i == 0 ? " class=\"text\"" : "", header[i]);
+    (void)fprintf(page, "<th scope=\"col\"%s>%s</th>", i == 0 ? " class=\"text name\"" : "",
+                  header[i]);
   }
   (void)fputs("</tr></thead>\n<tbody>\n", page);
 }
@@ -335,14 +386,13 @@ static void put_condition_keys(FILE *page, const mb_results_cells *cells) {
 
   for (size_t key = 0; key < cells->n_keys; key++) {
     if (!mb_figure_is_replicate(cells->key[key])) {
-      (void)fputs("<th scope=\"col\" class=\"text\">", page);
+      (void)fprintf(page, "<th scope=\"col\" class=\"text%s\">", n++ == 0 ? " name" : "");
       mb_html_put_text(page, cells->key[key]);
       (void)fputs("</th>", page);
-      n++;
     }
   }
   if (n == 0) {
-    (void)fputs("<th scope=\"col\" class=\"text\">condition</th>", page);
+    (void)fputs("<th scope=\"col\" class=\"text name\">condition</th>", page);
   }
 }
 

@@ -254,19 +254,46 @@ static herr_t check_attribute(hid_t group, const char *name, const H5A_info_t *i
   return status == MB_OK ? 0 : -1;
 }
 
-static mb_status check_provenance(const mb_results_file *file) {
-  if (H5Lexists(file->file, "/provenance", H5P_DEFAULT) <= 0) {
+/* Checks a group's attributes; one that is missing is fine. */
+static mb_status check_attributes(const mb_results_file *file, const char *name) {
+  if (H5Lexists(file->file, name, H5P_DEFAULT) <= 0) {
     return MB_OK;
   }
-  hid_t group = H5Gopen2(file->file, "/provenance", H5P_DEFAULT);
+  hid_t group = H5Gopen2(file->file, name, H5P_DEFAULT);
   bool fine = group >= 0 && H5Aiterate2(group, H5_INDEX_NAME, H5_ITER_INC, NULL, check_attribute,
                                         file->path) >= 0;
   if (group >= 0) {
     (void)H5Gclose(group);
   }
-  return fine
-             ? MB_OK
-             : MB_FAIL(MB_ERR_FORMAT, "%s: /provenance: its attributes cannot be read", file->path);
+  return fine ? MB_OK
+              : MB_FAIL(MB_ERR_FORMAT, "%s: %s: its attributes cannot be read", file->path, name);
+}
+
+static mb_status provenance_group(const mb_results_file *file, const char *run, char **name) {
+  size_t size = sizeof "/provenance/" + strlen(run);
+  char *made = malloc(size);
+
+  if (made == NULL) {
+    return no_memory(file);
+  }
+  (void)snprintf(made, size, "/provenance/%s", run);
+  *name = made;
+  return MB_OK;
+}
+
+static mb_status check_provenance(const mb_results_file *file) {
+  MB_TRY(check_attributes(file, "/provenance"));
+  if (H5Lexists(file->file, "/provenance", H5P_DEFAULT) <= 0) {
+    return MB_OK;
+  }
+  for (size_t i = 0; i < file->cells.n_cells; i++) {
+    char *name = NULL;
+    MB_TRY(provenance_group(file, file->cell[i].run, &name));
+    mb_status status = check_attributes(file, name);
+    free(name);
+    MB_TRY(status);
+  }
+  return MB_OK;
 }
 
 /* In the child. */
@@ -353,11 +380,11 @@ static mb_status read_provenance(const mb_results_object *object, const char *na
   return MB_OK;
 }
 
-mb_status mb_results_file_provenance(const mb_results_file *file, const char *name, char **text) {
-  hid_t group = H5Lexists(file->file, "/provenance", H5P_DEFAULT) > 0
-                    ? H5Gopen2(file->file, "/provenance", H5P_DEFAULT)
-                    : H5I_INVALID_HID;
-  const mb_results_object object = {file->path, "/provenance", group};
+/* An attribute of a group; "" where either is missing. */
+static mb_status read_attribute(const mb_results_file *file, const char *path, const char *name,
+                                char **text) {
+  hid_t group = H5Gopen2(file->file, path, H5P_DEFAULT);
+  const mb_results_object object = {file->path, path, group};
   mb_status status = MB_OK;
 
   if (group >= 0 && mb_results_has_attribute(&object, name)) {
@@ -370,5 +397,19 @@ mb_status mb_results_file_provenance(const mb_results_file *file, const char *na
   if (group >= 0) {
     (void)H5Gclose(group);
   }
+  return status;
+}
+
+mb_status mb_results_file_provenance(const mb_results_file *file, const char *name, char **text) {
+  return read_attribute(file, "/provenance", name, text);
+}
+
+mb_status mb_results_file_run_provenance(const mb_results_file *file, const char *run,
+                                         const char *name, char **text) {
+  char *group = NULL;
+
+  MB_TRY(provenance_group(file, run, &group));
+  mb_status status = read_attribute(file, group, name, text);
+  free(group);
   return status;
 }

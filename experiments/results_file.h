@@ -51,4 +51,8 @@ MB_NODISCARD mb_status mb_results_file_open_run(const mb_results_file *file, siz
 MB_NODISCARD mb_status mb_results_file_provenance(const mb_results_file *file, const char *name,
                                                   char **text);
 
+/** Likewise what a run of a sweep says of itself. */
+MB_NODISCARD mb_status mb_results_file_run_provenance(const mb_results_file *file, const char *run,
+                                                      const char *name, char **text);
+
 #endif

@@ -34,11 +34,15 @@ unset grid
 set tics front
 set tmargin at screen down(0.04)
 set bmargin at screen down(tall - 0.76)
-set label 1 scored_from > 0 ? "step (left of the black line: not scored)" : "step" center at graph 0.5, screen down(tall - 0.5)
+set label 1 scored_from > 0 ? "step (left of the line: not scored)" : "step" center at graph 0.5, screen down(tall - 0.5)
 set label 3 "MoE layer" center rotate at screen across(0.11), graph 0.5
 set ytics scale 0.3 ()
-# Layers are labelled by their number in the model: at most five, evenly, from the first to the last.
+# Layers are labelled by their number in the model: at most five, evenly, from the first to the last,
+# and no two closer than their text is high.
 labels = n_layers < 5 ? n_layers : panel(n) < 0.6 && n_layers > 5 ? 4 : 5
+while (labels > 2 && int((n_layers - 1) / (labels - 1)) * panel(n) / n_layers < 0.1) {
+  labels = labels - 1
+}
 array id[n_layers]
 stats table skip 1 every ::0::(n_layers - 1) using (id[int(column(4)) + 1] = column(5)) nooutput
 do for [i = 1 : n] {

@@ -102,10 +102,34 @@ run 0 sweep.h5 --run "$("$moebal" plot sweep.h5 --run nothing 2>&1 | sed 's/.*th
 [ -z "$(ls tmp)" ] || fail "something is left in TMPDIR"
 
 need_python h5py
-"$python" "$MOEBAL_SOURCE/tests/report_page.py" "results 1.html" "tiny" "run imbalance" 2>err ||
-  fail "the page of a run"
-"$python" "$MOEBAL_SOURCE/tests/report_page.py" sweep.html "some-cells" "schedule.interval" 2>err ||
+# Three blocks of steps have no interval; two seeds have Student's, and the page says which.
+"$python" "$MOEBAL_SOURCE/tests/report_page.py" "results 1.html" "tiny" "run imbalance" \
+  "heaviest first, to the lightest GPU" "too few: less than 20 blocks" "3 blocks of 20 steps (window)" \
+  2>err || fail "the page of a run"
+"$python" "$MOEBAL_SOURCE/tests/report_page.py" sweep.html "some-cells" "schedule.interval" \
+  "Student's t over units" "2 seeds" " of 0.interval-5.seed-1" "as it was given" 2>err ||
   fail "the page of a sweep"
+"$python" - sweep.h5 sweep.html "results 1.html" <<'END' || fail "what a page says"
+import html
+import re
+import sys
+
+import h5py
+
+with h5py.File(sys.argv[1]) as file:
+    run = file["provenance/0.interval-5.seed-1"].attrs
+    texts = run["load_xxh3"], run["start_time"], run["config"].split("\n")[0]
+pages = [open(path, encoding="utf-8").read() for path in sys.argv[2:]]
+for text in texts:
+    assert html.escape(text) in pages[0], f"not in the page: {text}"
+for page in pages:
+    shown = re.sub("(?s)<(script|style).*?</\\1>", "", page)
+    # Quotes of code are elements, and captions do not repeat what the page says of the run.
+    assert "`" not in shown and "<p>Cluster:" not in shown and "What is said of" not in shown
+# One list of figures where nothing was swept, the curve first.
+assert pages[1].count('class="figures"') == 1
+assert re.search('<figure id="([a-z_]*)"', pages[1]).group(1) == "imbalance_over_time"
+END
 
 # Texts that would be markup, or end the element that they stand in; and bytes that are no text.
 "$python" - "results 1.h5" hostile.h5 <<'END'

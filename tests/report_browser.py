@@ -7,10 +7,13 @@ import csv
 import json
 import os
 import re
+import shutil
+import struct
 import subprocess
 import sys
 import tempfile
 import time
+import zlib
 
 from selenium import webdriver
 from selenium.webdriver.chrome.options import Options
@@ -57,13 +60,14 @@ def make(name, config):
 class Browser:
     def __init__(self):
         options = Options()
-        options.binary_location = "/usr/bin/chromium"
+        options.binary_location = os.environ["CHROMIUM"]
         arguments = ["--headless=new", "--disable-gpu", "--window-size=1200,900",
                      "--disable-dev-shm-usage"]
         for argument in arguments + (["--no-sandbox"] if os.geteuid() == 0 else []):
             options.add_argument(argument)
         options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-        self.driver = webdriver.Chrome(service=Service("/usr/bin/chromedriver"), options=options)
+        self.opened = set()
+        self.driver = webdriver.Chrome(service=Service(os.environ["CHROMEDRIVER"]), options=options)
 
     def emulate(self, width=1200, dark=False, media="", scripts=True):
         cdp = self.driver.execute_cdp_cmd
@@ -75,6 +79,7 @@ class Browser:
 
     def open(self, name, **how):
         self.emulate(**how)
+        self.opened.add("file://" + os.path.abspath(name))
         self.driver.get("file://" + os.path.abspath(name))
 
     def script(self, text, *arguments):
@@ -144,9 +149,24 @@ def check_visible(browser, tables):
     shown = [figure.get_attribute("id") for figure in browser.find_all("figure")]
     assert set(tables) <= set(shown), f"{sorted(tables)} are figures, the page has {shown}"
     for figure in browser.find_all("figure"):
-        box = figure.find_element(By.CSS_SELECTOR, ".plot svg").rect
-        assert box["width"] > 200 and box["height"] > 80, f"{figure.get_attribute('id')}: {box}"
+        name = figure.get_attribute("id")
+        svg = figure.find_element(By.CSS_SELECTOR, ".plot svg")
+        box = svg.rect
+        assert box["width"] > 200 and box["height"] > 80, f"{name}: {box}"
+        assert svg.is_displayed(), f"{name} is hidden"
         assert figure.find_element(By.TAG_NAME, "figcaption").is_displayed()
+        assert ink_of(svg.screenshot_as_png) > 0.01, f"{name}: nothing is drawn"
+
+
+def ink_of(png):
+    """The fraction of a screenshot's bytes that its filters do not predict: 0 of a plain area."""
+    data, at = b"", 8
+    while at < len(png):
+        length, kind = struct.unpack(">I4s", png[at:at + 8])
+        data += png[at + 8:at + 8 + length] if kind == b"IDAT" else b""
+        at += length + 12
+    raw = zlib.decompress(data)
+    return 1 - raw.count(0) / len(raw)
 
 
 def check_over_time(browser, table, names):
@@ -200,6 +220,32 @@ def check_bars(browser, table):
         assert near(said["mean"], row["mean"]) and near(said["p95"], row["p95"]), said
 
 
+def check_every(browser):
+    """Every figure has a read-out that comes with the pointer and goes with it."""
+    for one in browser.find_all("figure"):
+        figure = one.get_attribute("id")
+        assert browser.said(figure)[1] == {}, f"{figure}: values that nobody asked for"
+        browser.move(*centre(browser, figure))
+        where, said, _ = browser.said(figure)
+        assert said and not where.startswith("-"), f"{figure}: '{where}', {said}"
+        assert browser.find_all(f"#{figure} .mark > *"), f"{figure}: no mark"
+        browser.move(1, 1)
+        assert browser.said(figure)[1] == {}, f"{figure}: values without a pointer"
+
+
+def check_gpus(browser, table, names):
+    figure = "gpu_load"
+    _, middle = centre(browser, figure)
+    for gpu in ("1", "4"):
+        browser.move(browser.labels(figure, gpu)[-1][0], middle)
+        where, said, _ = browser.said(figure)
+        row = next(row for row in table if row["gpu"] == gpu)
+        assert where == "gpu " + gpu, f"{where}, not {gpu}"
+        for name in names:
+            assert name not in said or near(said[name], row[name]), f"{name}: {said[name]}, {row}"
+        assert "l2" in said and " (before " in said["l2"], said
+
+
 def check_grid(browser, table, names):
     figure = "interval_window"
     centre(browser, figure)
@@ -223,6 +269,9 @@ def check_keyboard(browser, table):
         if browser.driver.switch_to.active_element == plot:
             break
     assert browser.driver.switch_to.active_element == plot, "the figure is not reached by Tab"
+    outline = browser.script("""const style = getComputedStyle(arguments[0]);
+        return [style.outlineStyle, parseFloat(style.outlineWidth)];""", plot)
+    assert outline[0] != "none" and outline[1] >= 2, f"focus is not seen: {outline}"
     assert browser.said(figure)[0].startswith("step 0 "), browser.said(figure)
     plot.send_keys(Keys.ARROW_RIGHT, Keys.ARROW_RIGHT)
     assert browser.said(figure)[0].startswith(f"step {table[2]['step']} "), browser.said(figure)
@@ -253,6 +302,9 @@ def check_touch(browser):
     for kind, points in (("touchStart", [{"x": x, "y": y}]), ("touchEnd", [])):
         browser.driver.execute_cdp_cmd("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
     assert browser.said(figure)[0].startswith("step "), "a touch shows nothing"
+    cut = browser.script("""const box = document.querySelector(`#${arguments[0]} .readout`);
+        return [...box.children].some((one) => one.getBoundingClientRect().right > innerWidth);""", figure)
+    assert not cut, "the read-out is cut off"
 
 
 def pasted(browser):
@@ -287,12 +339,29 @@ def luminance(colour):
     return 0.2126 * red + 0.7152 * green + 0.0722 * blue
 
 
+def relative(colour):
+    """Relative luminance, as WCAG 2 defines it."""
+    parts = [int(part) / 255 for part in re.findall(r"\d+", colour)[:3]]
+    red, green, blue = (p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+def check_contrast(browser):
+    paper_light = relative(browser.script("return getComputedStyle(document.body).backgroundColor"))
+    for selector in ("h1", "main p", ".under", ".note", "a", "summary", "td", "thead th", "dt", "dd",
+                     "figcaption p", ".better", ".worse", ".baseline td", "pre", "button"):
+        for one in browser.find_all(selector)[:1]:
+            ink = relative(browser.script("return getComputedStyle(arguments[0]).color", one))
+            low, high = sorted((ink, paper_light))
+            assert (high + 0.05) / (low + 0.05) >= 4.5, f"{selector}: too little contrast"
+
+
 def paper(browser):
     return luminance(browser.script("return getComputedStyle(document.body).backgroundColor"))
 
 
 def check_width(browser, name):
-    for width in (360, 768):
+    for width in (320, 360, 768):
         browser.open(name, width=width)
         wide = browser.script("return document.scrollingElement.scrollWidth")
         assert wide <= width, f"{name}: {wide} px at a width of {width}"
@@ -303,11 +372,18 @@ def check_looks(browser, name):
     assert paper(browser) < 60, "dark mode is not dark"
     ink = luminance(browser.script("return getComputedStyle(document.querySelector('h1')).color"))
     assert ink > 180, "dark mode has dark text"
+    assert "invert" in browser.script("return getComputedStyle(document.querySelector('.plot svg')).filter")
+    check_contrast(browser)
     browser.open(name, dark=True, media="print")
     assert not browser.find("nav").is_displayed() and not browser.find(".readout").is_displayed()
     assert browser.script("return getComputedStyle(document.querySelector('.plot svg')).filter") == "none"
     assert luminance(browser.script("return getComputedStyle(document.body).color")) < 60
-    browser.emulate()
+    browser.open(name)
+    check_contrast(browser)
+    for event, wanted in (("beforeprint", True), ("afterprint", False)):
+        opened = browser.script("""dispatchEvent(new Event(arguments[0]));
+            return [...document.querySelectorAll("details")].map((one) => one.open);""", event)
+        assert opened and all(one is wanted for one in opened), f"{event}: {opened}"
     pdf = browser.driver.execute_cdp_cmd("Page.printToPDF", {})["data"]
     assert len(pdf) > 10000
     browser.open(name, scripts=False)
@@ -328,6 +404,38 @@ def check_sealed(browser, name):
     assert blocked == "blocked" and log.count("Content Security Policy") >= 2, log
 
 
+BAD = "</pre></script><script>alert(1)</script><img src=x onerror=alert(2)>&amp;'\"<!--" + "x" * 200
+
+
+def make_hostile():
+    """A page of results whose texts would be markup, and are too long for any window."""
+    import h5py  # pylint: disable=import-outside-toplevel
+
+    shutil.copy("grid.h5", "hostile.h5")
+    with h5py.File("hostile.h5", "r+") as file:
+        for name in ("config", "trace_source", "trace", "version", "start_time", "git", "compiler"):
+            file["provenance"].attrs[name] = "name: " + BAD if name == "config" else BAD
+        for group in file["runs"].values():
+            for name in ("model", "phase", "trace"):
+                group.attrs[name] = BAD
+        old = file["cells"][:]
+        cells = old.astype([(name, old.dtype[name] if name == "run" else "S400") for name in old.dtype.names])
+        for column in old.dtype.names[2:]:
+            cells[column] = [value + BAD.encode() for value in old[column]]
+        del file["cells"]
+        file.create_dataset("cells", data=cells)
+    run("report", "hostile.h5")
+
+
+def check_hostile(browser):
+    browser.open("hostile.html")
+    assert browser.find("h1").text == BAD, browser.find("h1").text
+    made = browser.script("return document.querySelectorAll('img, body > script + *, [onerror]').length")
+    assert made == 0, "texts have become elements"
+    assert browser.find("#config").text == "name: " + BAD
+    check_width(browser, "hostile.html")
+
+
 def main():
     os.chdir(sys.argv[1])
     tables = make("tiny", CONFIG)
@@ -341,12 +449,17 @@ def main():
         check_cdf(browser, tables["imbalance_cdf"], names)
         check_heatmap(browser, tables["layer_heatmap"], names)
         check_bars(browser, tables["strategy_bars"])
+        check_gpus(browser, tables["gpu_load"], names)
+        check_every(browser)
         browser.open("tiny.html")
         check_keyboard(browser, tables["imbalance_over_time"])
         check_copy(browser, "tiny.h5")
         browser.open("grid.html")
         check_visible(browser, sweep)
         check_grid(browser, sweep["interval_window"], names)
+        check_every(browser)
+        make_hostile()
+        check_hostile(browser)
         for name in ("tiny.html", "grid.html"):
             check_width(browser, name)
             browser.open(name, width=360)
@@ -354,8 +467,8 @@ def main():
             check_looks(browser, name)
         log = browser.driver.get_log("browser")
         assert log == [], f"the console says {log}"
-        asked = [url for url in browser.requests() if not url.startswith(("file://", "data:image/"))]
-        assert asked == [], f"requests leave the page: {asked}"
+        asked = {url for url in browser.requests() if not url.startswith("data:image/")}
+        assert asked == browser.opened, f"requests leave the page: {asked - browser.opened}"
         check_sealed(browser, "tiny.html")
     finally:
         browser.driver.quit()

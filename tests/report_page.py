@@ -1,8 +1,8 @@
 """What a report's page is made of, without a browser. Usage: report_page.py PAGE [TEXT...]
 
 Tags are balanced, ids unique and what refers to them finds them; nothing refers outside the page; the
-Content-Security-Policy names the page's own script and style; data are JSON. Every TEXT stands in the
-page as text, not as markup.
+Content-Security-Policy names the page's own script and style; headings skip no level; data are JSON.
+Every TEXT stands in the page as text, not as markup.
 """
 import base64
 import hashlib
@@ -19,10 +19,11 @@ class Page(html.parser.HTMLParser):
         super().__init__(convert_charrefs=True)
         self.open, self.ids, self.used, self.texts = [], [], [], []
         self.scripts, self.styles, self.data, self.policy = [], [], [], ""
-        self.tags = set()
+        self.tags, self.headings = set(), []
 
     def handle_starttag(self, tag, attributes):
         self.tags.add(tag)
+        self.headings += [int(tag[1])] if tag in ("h1", "h2", "h3", "h4") else []
         named = dict(attributes)
         assert len(named) == len(attributes), f"<{tag}> has an attribute twice"
         if "id" in named:
@@ -83,6 +84,8 @@ def main():
     assert rules["script-src"] == digest(page.scripts[0]), "the script's digest"
     assert rules["style-src"] == digest(page.styles[0]), "the style's digest"
     assert not page.tags & {"iframe", "object", "embed", "form", "link", "base"}, page.tags
+    steps = [b - a for a, b in zip(page.headings, page.headings[1:])]
+    assert page.headings[0] == 1 and page.headings.count(1) == 1 and max(steps) == 1, page.headings
     assert page.data, "no figures"
     for data in page.data:
         table = json.loads(data)

@@ -6,6 +6,7 @@ set -eu
 root=$(cd "$(dirname "$0")/.." && pwd)
 . "$root/experiments/packages.sh"
 need_packages $MOEBAL_PACKAGES $MOEBAL_TEST_PACKAGES
+want_packages $MOEBAL_BROWSER_PACKAGES
 
 cd "$root"
 cmake --preset release -DMB_WERROR=ON -DMB_BUILD_TESTS=ON

@@ -32,8 +32,6 @@ static void test_one_run(void) {
   /* Nothing says so in a file of an older version. */
   CU_ASSERT(run->seed == -1 && run->relabel == 0 && run->merge == 1);
   CU_ASSERT(run->request_lifetime == 0 && run->expert_bytes == 0.0);
-  /* The run outlives the file. */
-  mb_results_file_close(file);
   double steps[6];
   CHECK_OK(mb_results_read_step_imbalance(results, 0, steps));
   CHECK_FAILS(mb_results_read_step_load(results, steps), MB_ERR_FORMAT,
@@ -42,6 +40,7 @@ static void test_one_run(void) {
   CHECK_FAILS(mb_results_read_summary(results, 0, &summary), MB_ERR_FORMAT,
               "one.h5: /summary: there is no row of run tiny and strategy none");
   mb_results_destroy(results);
+  mb_results_file_close(file);
   mb_results_file_close(NULL);
 }
 
@@ -86,6 +85,9 @@ static void test_cells(void) {
   free(text);
   CHECK_OK(mb_results_file_provenance(file, "threads", &text));
   CU_ASSERT_STRING_EQUAL(text, "2");
+  free(text);
+  CHECK_OK(mb_results_file_run_provenance(file, "1.a", "threads", &text));
+  CU_ASSERT_STRING_EQUAL(text, "");
   free(text);
   for (size_t i = 0; i < 3; i += 2) {
     mb_replay_summary summary;
