@@ -67,13 +67,29 @@ static void fill_seeds(const pairing *pair, const mb_compare_condition *conditio
   }
 }
 
-/* How far relabellings alone move the strategy's value. */
+/* From the least to the largest difference that a seed's relabellings give. */
+static double difference_range(const pairing *pair, size_t seed) {
+  const mb_compare_data *data = pair->data;
+  double low = INFINITY;
+  double high = -INFINITY;
+
+  for (size_t r = 0; r < data->n_relabellings; r++) {
+    size_t at = r * data->n_seeds + seed;
+    double difference = values_of(data, pair->strategy)[at] - values_of(data, pair->baseline)[at];
+    low = fmin(low, difference);
+    high = fmax(high, difference);
+  }
+  return high - low;
+}
+
+/* How far relabellings alone move the strategy's value, and its difference. */
 static void fill_relabellings(const pairing *pair, mb_compare_row *row) {
   const mb_compare_data *data = pair->data;
   size_t n_seeds = data->n_seeds;
   size_t n = data->n_relabellings;
   double variance = 0;
   double range = 0;
+  double of_difference = 0;
 
   row->n_relabellings = n;
   for (size_t s = 0; n > 1 && s < n_seeds; s++) {
@@ -83,9 +99,11 @@ static void fill_relabellings(const pairing *pair, mb_compare_row *row) {
     gsl_stats_minmax(&low, &high, value, n_seeds, n);
     variance += gsl_stats_variance(value, n_seeds, n) / (double)n_seeds;
     range += (high - low) / (double)n_seeds;
+    of_difference += difference_range(pair, s) / (double)n_seeds;
   }
   row->relabel_sd = n > 1 ? sqrt(variance) : NAN;
   row->relabel_range = n > 1 ? range : NAN;
+  row->relabel_difference_range = n > 1 ? of_difference : NAN;
 }
 
 static mb_status fill_values(const pairing *pair, const mb_compare_condition *condition,
@@ -119,7 +137,7 @@ static mb_status fill_values(const pairing *pair, const mb_compare_condition *co
 static mb_compare_verdict judge(const mb_compare_row *row, double margin) {
   double reach = margin * row->baseline_value;
 
-  if (row->low > -reach && row->high < reach) {
+  if (row->low >= -reach && row->high <= reach) {
     return MB_COMPARE_TIE;
   }
   return row->high < 0 ? MB_COMPARE_BETTER : row->low > 0 ? MB_COMPARE_WORSE : MB_COMPARE_UNCLEAR;

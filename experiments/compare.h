@@ -51,6 +51,7 @@ typedef struct mb_compare_row {
   size_t n_relabellings;            /* >= 1 */
   double relabel_sd, relabel_range; /* of the strategy's value over relabellings, root mean square
                                        and mean over seeds; NaN with one relabelling */
+  double relabel_difference_range;  /* of the difference, likewise */
   double moved_experts, baseline_moved_experts; /* means over seeds and relabellings */
   const char *unit;                             /* "seeds" or "blocks" */
   size_t n_units;

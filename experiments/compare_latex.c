@@ -79,14 +79,6 @@ static void put_interval(const mb_compare_row *row, FILE *stream) {
   put_escaped(stream, mb_compare_format_p(row->p_holm, sizeof p, p));
 }
 
-static void put_units(const mb_compare_row *row, FILE *stream) {
-  if (row->block_length == 0) {
-    (void)fprintf(stream, "%zu seeds", row->n_units);
-  } else {
-    (void)fprintf(stream, "%zu blocks of %zu", row->n_units, row->block_length);
-  }
-}
-
 static void put_row(const mb_compare_row *row, FILE *stream) {
   put_escaped(stream, row->strategy);
   (void)fprintf(stream, " & %.4f & ", row->value);
@@ -94,7 +86,7 @@ static void put_row(const mb_compare_row *row, FILE *stream) {
   (void)fputs(" & ", stream);
   put_interval(row, stream);
   (void)fprintf(stream, " & %zu/%zu & %.0f & ", row->n_wins, row->n_seeds, row->moved_experts);
-  put_units(row, stream);
+  mb_compare_put_units(row, stream);
   (void)fprintf(stream, " & %s \\\\\n", mb_compare_verdict_name(row->verdict));
 }
 

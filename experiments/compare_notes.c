@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "experiments/compare_print.h"
+#include "experiments/stat_blocks.h"
 
 double mb_compare_percent(const mb_compare_row *row, double difference) {
   return 100 * difference / row->baseline_value;
@@ -37,7 +38,7 @@ typedef struct counts {
   size_t relabellings; /* the most of a row */
   bool lifetime_unknown;
   double by_step_low, by_step_high; /* error / error_by_step */
-  double sd, range;                 /* largest, in percent */
+  double sd, range, difference;     /* of relabellings, largest, in percent */
 } counts;
 
 static void count_row(const mb_compare_row *row, double confidence, counts *n) {
@@ -50,6 +51,8 @@ static void count_row(const mb_compare_row *row, double confidence, counts *n) {
   if (row->n_relabellings > 1) {
     n->sd = fmax(n->sd, 100 * row->relabel_sd / row->value);
     n->range = fmax(n->range, 100 * row->relabel_range / row->value);
+    n->difference =
+        fmax(n->difference, fabs(mb_compare_percent(row, row->relabel_difference_range)));
   }
   if (isnan(row->low)) {
     return;
@@ -99,13 +102,23 @@ void mb_compare_put_meaning(const mb_compare_view *view, FILE *stream) {
                 " Tie: the interval is within %g %%; unclear: it is not, and has 0 in it%s. Units: "
                 "%s.",
                 100 * view->options->margin,
-                n.intervals < view->comparison->n_rows ? "; too few: less than 20 blocks" : "",
+                n.intervals < view->comparison->n_rows ? "; too few: fewer than 20 blocks" : "",
                 n.blocks > 0 ? "blocks of steps, the longest of plan interval, window, request "
                                "lifetime and what the differences' correlations ask for (data)"
                              : "seeds, each with loads of its own");
 }
 
 /* --- what to be careful about --- */
+
+static void warn_of_too_few(const mb_compare_view *view, const counts *n, FILE *stream) {
+  if (n->intervals < view->comparison->n_rows) {
+    (void)fprintf(stream,
+                  "With fewer than %d blocks there are no intervals from steps, only what the seed "
+                  "has reached: it takes a longer trace, or loads of several seeds (`sweep: {seed: "
+                  "1..8}`).\n",
+                  MB_STAT_BLOCKS_MIN);
+  }
+}
 
 static void warn_of_blocks(const counts *n, FILE *stream) {
   if (n->blocks > 0 && n->intervals > 0 && n->by_step_high > 0) {
@@ -124,11 +137,13 @@ static void warn_of_relabellings(const counts *n, FILE *stream) {
   if (n->relabellings > 1) {
     (void)fprintf(stream,
                   "Noise floor: over %zu relabellings the order of ties alone moves run_imbalance "
-                  "by up to %.2f %% (standard deviation %.2f %%); the intervals cover it.\n",
-                  n->relabellings, n->range, n->sd);
+                  "by up to %.2f %% (standard deviation %.2f %%), and differences by up to %.2f "
+                  "%%%s.\n",
+                  n->relabellings, n->range, n->sd, n->difference,
+                  n->intervals > 0 ? "; the intervals cover it" : "");
   } else {
     (void)fputs("One relabelling: the order of ties alone can move results by some 0.3 %, which no "
-                "interval here covers; `moebal run --relabellings 32` measures it.\n",
+                "interval here covers; `moebal run --relabellings` measures it.\n",
                 stream);
   }
 }
@@ -137,6 +152,7 @@ void mb_compare_put_warnings(const mb_compare_view *view, FILE *stream) {
   const mb_comparison *comparison = view->comparison;
   counts n = count_rows(view);
 
+  warn_of_too_few(view, &n, stream);
   warn_of_blocks(&n, stream);
   warn_of_relabellings(&n, stream);
   if (n.not_corrected > 0) {

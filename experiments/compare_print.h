@@ -15,8 +15,7 @@ typedef struct mb_compare_view {
   bool per_seed; /* the seeds' values too */
 } mb_compare_view;
 
-/** A table, and below it what it means; with `per_seed`, or where a row has too few units and more
-    than one seed, the seeds' values. */
+/** A table, and below it what it means; with `per_seed` the seeds' values in between. */
 void mb_compare_print_text(const mb_compare_view *view, FILE *stream);
 
 /** Tab-separated, one header row; with `per_seed` a row a seed. Numbers to ten digits, or NaN. */

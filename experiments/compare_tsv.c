@@ -28,6 +28,7 @@ static void put_row(const mb_compare_row *row, FILE *stream) {
                            row->error_by_step,
                            row->relabel_sd,
                            row->relabel_range,
+                           row->relabel_difference_range,
                            row->moved_experts,
                            row->baseline_moved_experts};
 
@@ -60,7 +61,8 @@ void mb_compare_print_tsv(const mb_compare_view *view, FILE *stream) {
                   : "condition\tstrategy\tbaseline\tverdict\trun_imbalance\t"
                     "baseline_run_imbalance\tdifference\tlow\thigh\tdifference_percent\t"
                     "low_percent\thigh_percent\tp\tp_holm\terror\terror_by_step\trelabel_sd\t"
-                    "relabel_range\tmoved_experts\tbaseline_moved_experts\tseeds\twins\tlosses\t"
+                    "relabel_range\trelabel_difference_range\tmoved_experts\tbaseline_moved_"
+                    "experts\tseeds\twins\tlosses\t"
                     "relabellings\tunit\tunits\tblock_steps\tblock_from\tmethod\n",
               stream);
   for (size_t i = 0; i < view->comparison->n_rows; i++) {
