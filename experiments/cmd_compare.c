@@ -11,7 +11,7 @@
 #include "experiments/compare.h"
 #include "experiments/compare_print.h"
 
-enum { RESAMPLES_MIN = 99, RESAMPLES_MAX = 10000000, KEY_LIFETIME = 256, KEY_PER_SEED };
+enum { RESAMPLES_MIN = 99, RESAMPLES_MAX = 10000000, KEY_LIFETIME = 256, KEY_PER_SEED, KEY_TRACES };
 
 static const struct format {
   const char *name;
@@ -99,6 +99,9 @@ static error_t parse(int key, char *value, struct argp_state *state) {
   case 'f':
     arguments->format = parse_format(state, value);
     return 0;
+  case KEY_TRACES:
+    options->traces = true;
+    return 0;
   case KEY_PER_SEED:
     arguments->per_seed = true;
     return 0;
@@ -158,6 +161,10 @@ static int run_compare(int argc, char **argv) {
       {"seed", 's', "SEED", 0, "of resampling: the same seed gives the same table (0)", 0},
       {"format", 'f', "text|tsv|latex", 0, "text, tab-separated, or LaTeX with booktabs (text)", 0},
       {"per-seed", KEY_PER_SEED, NULL, 0, "show what was reached with every seed, too", 0},
+      {"traces", KEY_TRACES, NULL, 0,
+       "the files of a sweep over trace.file are independent recordings of one workload: average "
+       "over them, as over seeds",
+       0},
       {0}};
   static const struct argp argp = {
       .options = options,

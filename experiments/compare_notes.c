@@ -1,4 +1,5 @@
 /* experiments/compare_notes.c - what comparisons say below their tables. */
+#include <inttypes.h>
 #include <math.h>
 #include <string.h>
 
@@ -11,6 +12,14 @@ double mb_compare_percent(const mb_compare_row *row, double difference) {
 
 const char *mb_compare_format_p(double p, size_t size, char *text) {
   (void)snprintf(text, size, p < 0.0001 ? "< 0.0001" : "%.4f", p);
+  return text;
+}
+
+const char *mb_compare_seed_name(const mb_compare_seed *seed, size_t size, char *text) {
+  if (seed->trace != NULL) {
+    return seed->trace;
+  }
+  (void)snprintf(text, size, seed->seed < 0 ? "file" : "%" PRId64, seed->seed);
   return text;
 }
 
@@ -105,7 +114,8 @@ void mb_compare_put_meaning(const mb_compare_view *view, FILE *stream) {
                 n.intervals < view->comparison->n_rows ? "; too few: fewer than 20 blocks" : "",
                 n.blocks > 0 ? "blocks of steps, the longest of plan interval, window, request "
                                "lifetime and what the differences' correlations ask for (data)"
-                             : "seeds, each with loads of its own");
+                : view->options->traces ? "traces, independent of each other"
+                                        : "seeds, each with loads of its own");
 }
 
 /* --- what to be careful about --- */
@@ -114,8 +124,8 @@ static void warn_of_too_few(const mb_compare_view *view, const counts *n, FILE *
   if (n->intervals < view->comparison->n_rows) {
     (void)fprintf(stream,
                   "With fewer than %d blocks there are no intervals from steps, only what the seed "
-                  "has reached: it takes a longer trace, or loads of several seeds (`sweep: {seed: "
-                  "1..8}`).\n",
+                  "has reached. It takes a longer trace, or several: `sweep: {seed: 1..8}` of "
+                  "generated loads, a sweep over trace.file and --traces of recorded ones.\n",
                   MB_STAT_BLOCKS_MIN);
   }
 }

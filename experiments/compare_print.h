@@ -36,6 +36,9 @@ void mb_compare_put_warnings(const mb_compare_view *view, FILE *stream);
 /** "49 blocks of 64 steps (interval)", "8 seeds". */
 void mb_compare_put_units(const mb_compare_row *row, FILE *stream);
 
+/** "7", "file", or the trace. @return `text`, or the trace itself. */
+const char *mb_compare_seed_name(const mb_compare_seed *seed, size_t size, char *text);
+
 /** A difference in percent of the baseline's value. */
 double mb_compare_percent(const mb_compare_row *row, double difference);
 

@@ -1,5 +1,4 @@
 /* experiments/compare_text.c - comparisons as a table for a terminal. */
-#include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -63,13 +62,9 @@ static bool begins_condition(const mb_comparison *comparison, size_t i) {
 static void print_seeds(const mb_compare_row *row, int width, FILE *stream) {
   for (size_t s = 0; s < row->n_seeds; s++) {
     const mb_compare_seed *seed = &row->seed[s];
-    (void)fprintf(stream, "%-*s ", width, row->strategy);
-    if (seed->seed < 0) {
-      (void)fprintf(stream, "%8s", "file");
-    } else {
-      (void)fprintf(stream, "%8" PRId64, seed->seed);
-    }
-    (void)fprintf(stream, " %13.6f %13.6f %+8.2f %%\n", seed->value, seed->baseline_value,
+    char name[24];
+    (void)fprintf(stream, "%-*s %8s %13.6f %13.6f %+8.2f %%\n", width, row->strategy,
+                  mb_compare_seed_name(seed, sizeof name, name), seed->value, seed->baseline_value,
                   100 * (seed->value - seed->baseline_value) / seed->baseline_value);
   }
 }

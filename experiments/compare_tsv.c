@@ -1,5 +1,4 @@
 /* experiments/compare_tsv.c - comparisons as tab-separated values. */
-#include <inttypes.h>
 #include <math.h>
 
 #include "experiments/compare_print.h"
@@ -45,8 +44,9 @@ static void put_row(const mb_compare_row *row, FILE *stream) {
 static void put_seeds(const mb_compare_row *row, FILE *stream) {
   for (size_t s = 0; s < row->n_seeds; s++) {
     const mb_compare_seed *seed = &row->seed[s];
-    (void)fprintf(stream, "%s\t%s\t%s\t%" PRId64, row->condition, row->strategy, row->baseline,
-                  seed->seed);
+    char name[24];
+    (void)fprintf(stream, "%s\t%s\t%s\t%s", row->condition, row->strategy, row->baseline,
+                  mb_compare_seed_name(seed, sizeof name, name));
     put_number(stream, seed->value);
     put_number(stream, seed->baseline_value);
     put_number(stream, seed->value - seed->baseline_value);

@@ -84,13 +84,42 @@ run 0 sweep.h5 --per-seed
 says "Student's t over units"
 says "schedule.interval=40"
 
+# Recordings that are independent of each other are units like seeds, where that is said.
+for seed in 1 2 3; do
+  "$moebal" trace generate -s steps=520 -s layers=3 -s experts=16 -s top_k=2 -s groups=4 \
+    --seed=$seed -o recorded$seed.h5 >/dev/null
+done
+sed -e 's/3020/520/' -e '/^trace:/d' tiny.yaml >recorded.yaml
+echo 'sweep: {trace.file: [recorded1.h5, recorded2.h5, recorded3.h5]}' >>recorded.yaml
+"$moebal" run recorded.yaml --quiet -o recorded.h5
+run 0 recorded.h5 --format tsv
+[ "$(wc -l <out)" -eq 10 ] || fail "not a header and three rows of three traces"
+is condition 1 trace.file=recorded1.h5
+is unit 1 blocks
+run 0 recorded.h5 --format tsv --traces
+[ "$(wc -l <out)" -eq 4 ] || fail "not a header and three rows"
+is condition 1 ""
+is unit 1 traces
+is units 1 3
+is losses 1 3
+is p 1 0.25
+run 0 recorded.h5 --traces --per-seed
+says "3 traces"
+says " recorded2.h5 "
+refuses 1 "no sweep over trace.file" tiny.h5 --traces
+
 # LaTeX: underscores are escaped, environments end.
 run 0 sweep.h5 --format latex --per-seed
 says '\toprule'
 says 'schedule.interval=20'
 says 'run\_imbalance'
 if grep -q '[^\\]_' out; then fail "an underscore is not escaped"; fi
+if grep -v '& -- & --' out | grep -q -e '--'; then fail "two hyphens are a dash"; fi
 [ "$(grep -c '\\begin{' out)" -eq "$(grep -c '\\end{' out)" ] || fail "an environment does not end"
+
+run 0 tiny.h5 --format latex
+says ' & 21 $\times$ 140 (data) & worse'
+says '-{}-lifetime'
 
 # Relabellings are crossed with the units.
 "$moebal" run tiny.yaml --quiet --relabellings=3 -o relabelled.h5
