@@ -24,13 +24,13 @@ static void print_header(const mb_compare_view *view, int width, FILE *stream) {
   char interval[32];
 
   (void)snprintf(interval, sizeof interval, "%g %% interval", 100 * view->options->confidence);
-  (void)fprintf(stream, "%-*s %13s %10s %16s %8s %5s %8s  %-8s %s\n", width, "strategy",
+  (void)fprintf(stream, "%-*s %13s %10s %17s %8s %5s %8s  %-8s %s\n", width, "strategy",
                 "run_imbalance", "difference", interval, "p (Holm)", "won", "moved", "verdict",
                 "units");
 }
 
 static void print_baseline(const mb_compare_row *row, int width, FILE *stream) {
-  (void)fprintf(stream, "%-*s %13.6f %10s %16s %8s %5s %8.0f  baseline\n", width, row->baseline,
+  (void)fprintf(stream, "%-*s %13.6f %10s %17s %8s %5s %8.0f  baseline\n", width, row->baseline,
                 row->baseline_value, "", "", "", "", row->baseline_moved_experts);
 }
 
@@ -45,7 +45,7 @@ static void print_row(const mb_compare_row *row, int width, FILE *stream) {
     (void)mb_compare_format_p(row->p_holm, sizeof p, p);
   }
   (void)snprintf(won, sizeof won, "%zu/%zu", row->n_wins, row->n_seeds);
-  (void)fprintf(stream, "%-*s %13.6f %+8.2f %% %16s %8s %5s %8.0f  %-8s ", width, row->strategy,
+  (void)fprintf(stream, "%-*s %13.6f %+8.2f %% %17s %8s %5s %8.0f  %-8s ", width, row->strategy,
                 row->value, mb_compare_percent(row, row->difference), interval, p, won,
                 row->moved_experts, mb_compare_verdict_name(row->verdict));
   mb_compare_put_units(row, stream);
