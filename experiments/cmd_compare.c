@@ -2,6 +2,7 @@
 #include <argp.h>
 #include <errno.h>
 #include <inttypes.h>
+#include <math.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -72,6 +73,16 @@ static void parse_results(struct argp_state *state, compare_arguments *arguments
   arguments->results = path;
 }
 
+/* A bound is a quantile of the resamples: one of them at least has to lie beyond it. */
+static void check_resamples(struct argp_state *state, const mb_compare_options *options) {
+  double least = round(2 / (1 - options->confidence)) - 1;
+
+  if ((double)options->n_resamples < least) {
+    argp_error(state, "--resamples is %zu, too few for a confidence of %g: %.0f or more",
+               options->n_resamples, options->confidence, least);
+  }
+}
+
 static error_t parse(int key, char *value, struct argp_state *state) {
   compare_arguments *arguments = state->input;
   mb_compare_options *options = &arguments->options;
@@ -107,6 +118,9 @@ static error_t parse(int key, char *value, struct argp_state *state) {
     return 0;
   case ARGP_KEY_ARG:
     parse_results(state, arguments, value);
+    return 0;
+  case ARGP_KEY_END:
+    check_resamples(state, options);
     return 0;
   case ARGP_KEY_NO_ARGS:
     argp_error(state, "RESULTS.h5 is missing: a file that `moebal run` has written");

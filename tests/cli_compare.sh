@@ -140,6 +140,7 @@ refuses 2 "there is no format 'csv'" tiny.h5 --format csv
 refuses 2 "--confidence is '95', not a number from 0.5 to 0.999" tiny.h5 --confidence 95
 refuses 2 "--margin is '-1'" tiny.h5 --margin=-1
 refuses 2 "--resamples is '10'" tiny.h5 --resamples 10
+refuses 2 "--resamples is 99, too few for a confidence of 0.999: 1999" tiny.h5 -n 99 -c 0.999
 refuses 2 "--lifetime is '0'" tiny.h5 --lifetime 0
 refuses 1 "there is no strategy 'l3' to compare with; there is none, lpt, l2" tiny.h5 -b l3
 refuses 1 "none.h5: No such file" none.h5
