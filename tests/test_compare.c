@@ -47,6 +47,15 @@ static void put_schedule(hid_t file, const char *name) {
   results_check(H5Gclose(run));
 }
 
+/* Comparisons do not look at layers; files must have them. */
+static void set_layers(int t, results_file *content) {
+  for (size_t i = 0; i < RESULTS_STRATEGIES; i++) {
+    for (size_t l = 0; l < RESULTS_LAYERS; l++) {
+      content->imbalance[i][(size_t)t * RESULTS_LAYERS + l] = 1;
+    }
+  }
+}
+
 static const char *name_run(size_t i) {
   static char names[CELLS_MAX][16];
 
@@ -126,8 +135,7 @@ static mb_results_file *write_steps(void) {
     content.step_imbalance[0][t] = t == 33 ? NAN : 2 + (t * t * 31 + t * 17) % 97 / 200.0;
     content.step_imbalance[1][t] =
         content.step_imbalance[0][t] - 0.05 + ((t * t * 13 + t * 29) % 89 - 44) / 1000.0;
-    content.imbalance[0][2 * t] = content.imbalance[0][2 * t + 1] = 1;
-    content.imbalance[1][2 * t] = content.imbalance[1][2 * t + 1] = 1;
+    set_layers(t, &content);
   }
   results_write(path, &content);
   hid_t file = H5Fopen(path, H5F_ACC_RDWR, H5P_DEFAULT);
@@ -187,8 +195,7 @@ static void fill_relabelling(int r, results_file *content) {
     double order = r * (k * r * 5 % 7 - 3) / 1000.0 + (r - 2) * 0.004;
     content->step_imbalance[0][t] = t == 33 ? NAN : none;
     content->step_imbalance[1][t] = t == 33 ? NAN : none - 0.0095 + slow + quick + order;
-    content->imbalance[0][2 * t] = content->imbalance[0][2 * t + 1] = 1;
-    content->imbalance[1][2 * t] = content->imbalance[1][2 * t + 1] = 1;
+    set_layers(t, content);
   }
 }
 
