@@ -2,6 +2,7 @@
 #include <argp.h>
 #include <errno.h>
 #include <inttypes.h>
+#include <math.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,7 +12,7 @@
 #include "experiments/compare.h"
 #include "experiments/compare_print.h"
 
-enum { RESAMPLES_MIN = 99, RESAMPLES_MAX = 10000000, KEY_LIFETIME = 256, KEY_PER_SEED };
+enum { RESAMPLES_MIN = 99, RESAMPLES_MAX = 10000000, KEY_LIFETIME = 256, KEY_PER_SEED, KEY_TRACES };
 
 static const struct format {
   const char *name;
@@ -72,6 +73,16 @@ static void parse_results(struct argp_state *state, compare_arguments *arguments
   arguments->results = path;
 }
 
+/* A bound is a quantile of the resamples: one of them at least has to lie beyond it. */
+static void check_resamples(struct argp_state *state, const mb_compare_options *options) {
+  double least = round(2 / (1 - options->confidence)) - 1;
+
+  if ((double)options->n_resamples < least) {
+    argp_error(state, "--resamples is %zu, too few for a confidence of %g: %.0f or more",
+               options->n_resamples, options->confidence, least);
+  }
+}
+
 static error_t parse(int key, char *value, struct argp_state *state) {
   compare_arguments *arguments = state->input;
   mb_compare_options *options = &arguments->options;
@@ -99,11 +110,17 @@ static error_t parse(int key, char *value, struct argp_state *state) {
   case 'f':
     arguments->format = parse_format(state, value);
     return 0;
+  case KEY_TRACES:
+    options->traces = true;
+    return 0;
   case KEY_PER_SEED:
     arguments->per_seed = true;
     return 0;
   case ARGP_KEY_ARG:
     parse_results(state, arguments, value);
+    return 0;
+  case ARGP_KEY_END:
+    check_resamples(state, options);
     return 0;
   case ARGP_KEY_NO_ARGS:
     argp_error(state, "RESULTS.h5 is missing: a file that `moebal run` has written");
@@ -123,9 +140,7 @@ static mb_status print(const compare_arguments *arguments, const mb_comparison *
                    arguments->results);
   }
   arguments->format->print(&view, stdout);
-  return fflush(stdout) == 0 && ferror(stdout) == 0
-             ? MB_OK
-             : MB_FAIL(MB_ERR_IO, "the table cannot be written: %s", strerror(errno));
+  return MB_OK; /* main() sees whether it could be written */
 }
 
 static mb_status compare(const compare_arguments *arguments) {
@@ -145,16 +160,25 @@ static mb_status compare(const compare_arguments *arguments) {
 
 static int run_compare(int argc, char **argv) {
   static const struct argp_option options[] = {
-      {"baseline", 'b', "NAME", 0, "strategy that the others are compared with (lpt, or the first)",
-       0},
+      {"baseline", 'b', "NAME", 0,
+       "strategy that the others are compared with (lpt where there is one, else the first)", 0},
       {"confidence", 'c', "C", 0, "of the intervals (0.95)", 0},
       {"margin", 'm', "M", 0,
-       "part of the baseline's value within which an interval is a tie (0.003)", 0},
-      {"lifetime", KEY_LIFETIME, "STEPS", 0, "that a request lives (trace.request_lifetime)", 0},
-      {"resamples", 'n', "N", 0, "of the bootstrap, and flips of the test (9999)", 0},
-      {"seed", 's', "SEED", 0, "of resampling (0)", 0},
+       "a tie is an interval that lies within this part of the baseline's value to either side "
+       "(0.003, which is 0.3 %)",
+       0},
+      {"lifetime", KEY_LIFETIME, "STEPS", 0,
+       "that a request lives; blocks of steps are at least as long (trace.request_lifetime of the "
+       "run's config)",
+       0},
+      {"resamples", 'n', "N", 0, "of the bootstrap, and flips of the permutation test (9999)", 0},
+      {"seed", 's', "SEED", 0, "of resampling: the same seed gives the same table (0)", 0},
       {"format", 'f', "text|tsv|latex", 0, "text, tab-separated, or LaTeX with booktabs (text)", 0},
-      {"per-seed", KEY_PER_SEED, NULL, 0, "show what was reached with every seed", 0},
+      {"per-seed", KEY_PER_SEED, NULL, 0, "show what was reached with every seed, too", 0},
+      {"traces", KEY_TRACES, NULL, 0,
+       "the files of a sweep over trace.file are independent recordings of one workload: average "
+       "over them, as over seeds",
+       0},
       {0}};
   static const struct argp argp = {
       .options = options,
@@ -164,7 +188,9 @@ static int run_compare(int argc, char **argv) {
              "setting of a sweep's keys but seeds and relabellings, which are what is averaged "
              "over.\v"
              "With two or more seeds the differences by seed decide; with one, blocks of "
-             "steps, if there are 20 or more. Settings are not compared with each other.",
+             "steps, if there are 20 or more. `moebal run --relabellings` before it adds what the "
+             "order of ties does. Different settings of a sweep are not compared with each other, "
+             "only strategies under the same setting.",
   };
   compare_arguments arguments = {.format = &formats[0]};
 

@@ -310,7 +310,9 @@ static error_t parse(int key, char *value, struct argp_state *state) {
     return 0;
   case ARGP_KEY_ARG:
     if (found->config != NULL) {
-      argp_error(state, "one config at a time: '%s' is a second one", value);
+      argp_error(state, "one config at a time: '%s' is a second one%s", value,
+                 found->n_relabellings > 0 ? "; --relabellings=R takes its number after a '='"
+                                           : "");
     }
     found->config = value;
     return 0;

@@ -49,15 +49,20 @@ static double mean_of(const mb_compare_data *data, size_t strategy) {
   return gsl_stats_mean(values_of(data, strategy), 1, data->n_relabellings * data->n_seeds);
 }
 
-static void fill_seeds(const pairing *pair, const mb_compare_condition *condition,
-                       mb_compare_row *row) {
+static mb_status fill_seeds(const pairing *pair, const mb_compare_condition *condition,
+                            mb_compare_row *row) {
   const mb_compare_data *data = pair->data;
   size_t n_seeds = data->n_seeds;
 
   row->n_seeds = n_seeds;
   for (size_t s = 0; s < n_seeds; s++) {
     mb_compare_seed *seed = &row->seed[s];
+    const char *trace = condition->trace[s];
     seed->seed = condition->seed[s];
+    seed->trace = trace != NULL ? strdup(trace) : NULL;
+    if (trace != NULL && seed->trace == NULL) {
+      return no_memory(row);
+    }
     seed->value =
         gsl_stats_mean(values_of(data, pair->strategy) + s, n_seeds, data->n_relabellings);
     seed->baseline_value =
@@ -65,15 +70,32 @@ static void fill_seeds(const pairing *pair, const mb_compare_condition *conditio
     row->n_wins += seed->value < seed->baseline_value;
     row->n_losses += seed->value > seed->baseline_value;
   }
+  return MB_OK;
 }
 
-/* How far relabellings alone move the strategy's value. */
+/* From the least to the largest difference that a seed's relabellings give. */
+static double difference_range(const pairing *pair, size_t seed) {
+  const mb_compare_data *data = pair->data;
+  double low = INFINITY;
+  double high = -INFINITY;
+
+  for (size_t r = 0; r < data->n_relabellings; r++) {
+    size_t at = r * data->n_seeds + seed;
+    double difference = values_of(data, pair->strategy)[at] - values_of(data, pair->baseline)[at];
+    low = fmin(low, difference);
+    high = fmax(high, difference);
+  }
+  return high - low;
+}
+
+/* How far relabellings alone move the strategy's value, and its difference. */
 static void fill_relabellings(const pairing *pair, mb_compare_row *row) {
   const mb_compare_data *data = pair->data;
   size_t n_seeds = data->n_seeds;
   size_t n = data->n_relabellings;
   double variance = 0;
   double range = 0;
+  double of_difference = 0;
 
   row->n_relabellings = n;
   for (size_t s = 0; n > 1 && s < n_seeds; s++) {
@@ -83,9 +105,11 @@ static void fill_relabellings(const pairing *pair, mb_compare_row *row) {
     gsl_stats_minmax(&low, &high, value, n_seeds, n);
     variance += gsl_stats_variance(value, n_seeds, n) / (double)n_seeds;
     range += (high - low) / (double)n_seeds;
+    of_difference += difference_range(pair, s) / (double)n_seeds;
   }
   row->relabel_sd = n > 1 ? sqrt(variance) : NAN;
   row->relabel_range = n > 1 ? range : NAN;
+  row->relabel_difference_range = n > 1 ? of_difference : NAN;
 }
 
 static mb_status fill_values(const pairing *pair, const mb_compare_condition *condition,
@@ -109,9 +133,8 @@ static mb_status fill_values(const pairing *pair, const mb_compare_condition *co
   row->method = row->block_from = "";
   row->lifetime_known = true;
   row->verdict = MB_COMPARE_TOO_FEW;
-  fill_seeds(pair, condition, row);
   fill_relabellings(pair, row);
-  return MB_OK;
+  return fill_seeds(pair, condition, row);
 }
 
 /* --- interval and test --- */
@@ -119,7 +142,7 @@ static mb_status fill_values(const pairing *pair, const mb_compare_condition *co
 static mb_compare_verdict judge(const mb_compare_row *row, double margin) {
   double reach = margin * row->baseline_value;
 
-  if (row->low > -reach && row->high < reach) {
+  if (row->low >= -reach && row->high <= reach) {
     return MB_COMPARE_TIE;
   }
   return row->high < 0 ? MB_COMPARE_BETTER : row->low > 0 ? MB_COMPARE_WORSE : MB_COMPARE_UNCLEAR;
@@ -175,7 +198,7 @@ static mb_status compare_seeds(const pairing *pair, const mb_compare_options *op
     weight[s] = 1;
   }
   mb_stat_units units = {data->n_relabellings, data->n_seeds, difference, weight};
-  row->unit = "seeds";
+  row->unit = row->seed[0].trace != NULL ? "traces" : "seeds";
   row->n_units = data->n_seeds;
   mb_status status = infer(&units, options, data->n_seeds >= RESAMPLED_SEEDS, number, row);
   free(difference);
@@ -441,7 +464,7 @@ mb_status mb_compare(const mb_results_file *file, const mb_compare_options *opti
   mb_comparison made = {.n_rows = 0};
 
   assert(options->confidence > 0 && options->confidence < 1 && options->n_resamples > 0);
-  MB_TRY(mb_compare_conditions_find(file, &conditions));
+  MB_TRY(mb_compare_conditions_find(file, options->traces, &conditions));
   made.n_failed = conditions.n_failed;
   made.n_spare = conditions.n_spare;
   mb_status status = MB_OK;
@@ -464,6 +487,9 @@ void mb_comparison_fini(mb_comparison *comparison) {
     free(row->condition);
     free(row->strategy);
     free(row->baseline);
+    for (size_t s = 0; row->seed != NULL && s < row->n_seeds; s++) {
+      free(row->seed[s].trace);
+    }
     free(row->seed);
   }
   free(comparison->row);

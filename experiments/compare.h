@@ -17,6 +17,7 @@ typedef struct mb_compare_options {
   int64_t lifetime;   /* steps that a request lives; 0: as the results say, if they do */
   uint64_t seed;      /* of resampling */
   size_t n_resamples; /* bootstrap and permutation, 9999 */
+  bool traces;        /* files of a sweep over trace.file are averaged over, as seeds are */
 } mb_compare_options;
 
 typedef enum mb_compare_verdict {
@@ -30,6 +31,7 @@ typedef enum mb_compare_verdict {
 /** What a strategy and the baseline reach on the loads of one seed, means over relabellings. */
 typedef struct mb_compare_seed {
   int64_t seed; /* that the loads were generated from; -1: they are from a file */
+  char *trace;  /* that file, where traces are averaged over; else NULL */
   double value, baseline_value;
 } mb_compare_seed;
 
@@ -51,8 +53,9 @@ typedef struct mb_compare_row {
   size_t n_relabellings;            /* >= 1 */
   double relabel_sd, relabel_range; /* of the strategy's value over relabellings, root mean square
                                        and mean over seeds; NaN with one relabelling */
+  double relabel_difference_range;  /* of the difference, likewise */
   double moved_experts, baseline_moved_experts; /* means over seeds and relabellings */
-  const char *unit;                             /* "seeds" or "blocks" */
+  const char *unit;                             /* "seeds", "traces" or "blocks" */
   size_t n_units;
   size_t block_length;    /* steps; 0 where seeds are the unit */
   const char *block_from; /* what decided it: "interval", "window", "lifetime", "data"; "" */
@@ -71,19 +74,21 @@ void mb_compare_options_init(mb_compare_options *options);
 
 /**
  * Compares the run_imbalance of every strategy with that of the baseline, under every setting of
- * the swept keys but `seed`, `trace.generate.seed` and `relabel`, which are what is averaged over.
+ * the swept keys but `seed`, `trace.generate.seed` and `relabel`, which are what is averaged over,
+ * and with options->traces `trace.file`: recordings that are independent of each other, as seeds
+ * are.
  *
- * The unit is a seed, where there are two or more: Student's interval over their differences, from
- * 20 seeds on a bootstrap. With one seed it is a block of scored steps (stat_blocks.h), weighted by
- * its load, so that the mean over blocks is the difference of run_imbalance itself: a bootstrap,
- * and with fewer than 20 blocks no interval and no test. Strategies are paired by step, seed and
- * relabelling; the relabellings are a factor crossed with the units (stat_units.h). Steps without
- * load are left out on both sides.
+ * The unit is a seed or such a trace, where there are two or more: Student's interval over their
+ * differences, from 20 seeds on a bootstrap. With one seed it is a block of scored steps
+ * (stat_blocks.h), weighted by its load, so that the mean over blocks is the difference of
+ * run_imbalance itself: a bootstrap, and with fewer than 20 blocks no interval and no test.
+ * Strategies are paired by step, seed and relabelling; the relabellings are a factor crossed with
+ * the units (stat_units.h). Steps without load are left out on both sides.
  *
  * @param comparison Transferred: mb_comparison_fini() it. Written only on MB_OK. It has no rows
  *                   where there is no strategy but the baseline.
- * @return MB_OK; MB_ERR_PARAM: no such baseline, naming the strategies; cells that differ in seed
- *         but not in loads; what reading returned. Reproducible with the seed.
+ * @return MB_OK; MB_ERR_PARAM: no such baseline, naming the strategies; no traces to average over;
+ * cells that differ in seed but not in loads; what reading returned. Reproducible with the seed.
  */
 MB_NODISCARD mb_status mb_compare(const mb_results_file *file, const mb_compare_options *options,
                                   mb_comparison *comparison);

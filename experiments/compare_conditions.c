@@ -8,11 +8,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define TRACE_KEY "trace.file"
+
 /* A cell that ran. */
 typedef struct entry {
   size_t cell;
   char *condition;
   int64_t seed;
+  const char *trace; /* NULL unless traces are averaged over */
   size_t relabel;
   bool placed; /* in a condition */
 } entry;
@@ -29,13 +32,14 @@ static void entries_fini(entries *all) {
   free(all->entry);
 }
 
-static bool is_averaged(const char *key) {
+static bool is_averaged(const char *key, bool traces) {
   return strcmp(key, "seed") == 0 || strcmp(key, "trace.generate.seed") == 0 ||
-         strcmp(key, "relabel") == 0;
+         strcmp(key, "relabel") == 0 || (traces && strcmp(key, TRACE_KEY) == 0);
 }
 
 /* Runs of which no sweep says how they differ are not averaged. NULL without memory. */
-static char *name_condition(const mb_results_cells *cells, const mb_results_cell *cell) {
+static char *name_condition(const mb_results_cells *cells, const mb_results_cell *cell,
+                            bool traces) {
   char *text = NULL;
   size_t size = 0;
   FILE *stream = open_memstream(&text, &size);
@@ -47,7 +51,7 @@ static char *name_condition(const mb_results_cells *cells, const mb_results_cell
     (void)fprintf(stream, "run=%s", cell->run);
   }
   for (size_t i = 0; i < cells->n_keys; i++) {
-    if (!is_averaged(cells->key[i])) {
+    if (!is_averaged(cells->key[i], traces)) {
       (void)fprintf(stream, "%s%s=%s", ftell(stream) > 0 ? " " : "", cells->key[i], cell->value[i]);
     }
   }
@@ -58,22 +62,27 @@ static char *name_condition(const mb_results_cells *cells, const mb_results_cell
   return text;
 }
 
-static mb_status read_entry(const mb_results_file *file, size_t cell, entry *one) {
+static mb_status read_entry(const mb_results_file *file, bool traces, size_t cell, entry *one) {
   const mb_results_cells *cells = mb_results_file_cells(file);
   mb_results *results = NULL;
 
   MB_TRY(mb_results_file_open_run(file, cell, &results));
   *one = (entry){.cell = cell,
-                 .condition = name_condition(cells, &cells->cell[cell]),
+                 .condition = name_condition(cells, &cells->cell[cell], traces),
                  .seed = mb_results_get_run(results)->seed,
+                 .trace = traces ? mb_results_file_value(file, cell, TRACE_KEY) : NULL,
                  .relabel = mb_results_get_run(results)->relabel};
   mb_results_destroy(results);
   return one->condition != NULL ? MB_OK : MB_FAIL(MB_ERR_MEMORY, "no memory to compare cells");
 }
 
-static mb_status read_entries(const mb_results_file *file, entries *all) {
+static mb_status read_entries(const mb_results_file *file, bool traces, entries *all) {
   const mb_results_cells *cells = mb_results_file_cells(file);
 
+  if (traces && mb_results_file_value(file, 0, TRACE_KEY) == NULL) {
+    return MB_FAIL(MB_ERR_PARAM,
+                   "no sweep over " TRACE_KEY ": there are no traces to average over");
+  }
   *all = (entries){.entry = calloc(cells->n_cells, sizeof *all->entry)};
   if (all->entry == NULL) {
     return MB_FAIL(MB_ERR_MEMORY, "no memory to compare %zu cells", cells->n_cells);
@@ -82,7 +91,7 @@ static mb_status read_entries(const mb_results_file *file, entries *all) {
     if (cells->cell[i].error[0] != '\0') {
       continue;
     }
-    mb_status status = read_entry(file, i, &all->entry[all->n]);
+    mb_status status = read_entry(file, traces, i, &all->entry[all->n]);
     if (status != MB_OK) {
       entries_fini(all);
       return status;
@@ -101,28 +110,31 @@ static mb_status read_entries(const mb_results_file *file, entries *all) {
 /* All seeds by all relabellings that any of its cells has. */
 typedef struct table {
   size_t n_seeds, n_relabellings;
-  int64_t *seed;     /* [n_seeds] */
-  size_t *relabel;   /* [n_relabellings] */
-  const entry **at;  /* [n_relabellings,n_seeds] NULL: missing */
-  bool *seed_out;    /* [n_seeds] left out */
-  bool *relabel_out; /* [n_relabellings] */
+  int64_t *seed;      /* [n_seeds] */
+  const char **trace; /* [n_seeds] */
+  size_t *relabel;    /* [n_relabellings] */
+  const entry **at;   /* [n_relabellings,n_seeds] NULL: missing */
+  bool *seed_out;     /* [n_seeds] left out */
+  bool *relabel_out;  /* [n_relabellings] */
 } table;
 
 static void table_fini(table *t) {
   free(t->seed);
+  free(t->trace);
   free(t->relabel);
   free(t->at);
   free(t->seed_out);
   free(t->relabel_out);
 }
 
-static size_t find_seed(const table *t, int64_t seed) {
-  size_t i = 0;
-
-  while (i < t->n_seeds && t->seed[i] != seed) {
-    i++;
+/* Where the entry's seed, and trace, stand; n_seeds where they are new. */
+static size_t find_seed(const table *t, const entry *one) {
+  for (size_t i = 0; i < t->n_seeds; i++) {
+    if (t->seed[i] == one->seed && (one->trace == NULL || strcmp(t->trace[i], one->trace) == 0)) {
+      return i;
+    }
   }
-  return i;
+  return t->n_seeds;
 }
 
 static size_t find_relabel(const table *t, size_t relabel) {
@@ -136,9 +148,12 @@ static size_t find_relabel(const table *t, size_t relabel) {
 
 static mb_status table_init(table *t, size_t n_members, entry *const *member) {
   *t = (table){.seed = calloc(n_members, sizeof *t->seed),
+               .trace = calloc(n_members, sizeof *t->trace),
                .relabel = calloc(n_members, sizeof *t->relabel)};
-  for (size_t i = 0; t->seed != NULL && t->relabel != NULL && i < n_members; i++) {
-    if (find_seed(t, member[i]->seed) == t->n_seeds) {
+  bool room = t->seed != NULL && t->trace != NULL && t->relabel != NULL;
+  for (size_t i = 0; room && i < n_members; i++) {
+    if (find_seed(t, member[i]) == t->n_seeds) {
+      t->trace[t->n_seeds] = member[i]->trace;
       t->seed[t->n_seeds++] = member[i]->seed;
     }
     if (find_relabel(t, member[i]->relabel) == t->n_relabellings) {
@@ -148,8 +163,7 @@ static mb_status table_init(table *t, size_t n_members, entry *const *member) {
   t->at = calloc(t->n_seeds * t->n_relabellings + 1, sizeof(entry *));
   t->seed_out = calloc(t->n_seeds + 1, sizeof *t->seed_out);
   t->relabel_out = calloc(t->n_relabellings + 1, sizeof *t->relabel_out);
-  if (t->seed == NULL || t->relabel == NULL || t->at == NULL || t->seed_out == NULL ||
-      t->relabel_out == NULL) {
+  if (!room || t->at == NULL || t->seed_out == NULL || t->relabel_out == NULL) {
     table_fini(t);
     return MB_FAIL(MB_ERR_MEMORY, "no memory to compare %zu cells", n_members);
   }
@@ -160,7 +174,7 @@ static mb_status table_fill(table *t, size_t n_members, entry *const *member,
                             const mb_results_cells *cells) {
   for (size_t i = 0; i < n_members; i++) {
     const entry **at =
-        &t->at[find_relabel(t, member[i]->relabel) * t->n_seeds + find_seed(t, member[i]->seed)];
+        &t->at[find_relabel(t, member[i]->relabel) * t->n_seeds + find_seed(t, member[i])];
     if (*at != NULL) {
       const char *one = cells->cell[(*at)->cell].run;
       const char *other = cells->cell[member[i]->cell].run;
@@ -230,16 +244,19 @@ static bool trim_once(table *t) {
 /* What is left of the table, as a condition; its text is transferred. */
 static mb_status take_condition(const table *t, entry *first, mb_compare_condition *made) {
   mb_compare_condition one = {.seed = calloc(t->n_seeds, sizeof *one.seed),
+                              .trace = calloc(t->n_seeds, sizeof *one.trace),
                               .cell = calloc(t->n_seeds * t->n_relabellings, sizeof *one.cell)};
   size_t n_cells = 0;
 
-  if (one.seed == NULL || one.cell == NULL) {
+  if (one.seed == NULL || one.trace == NULL || one.cell == NULL) {
     free(one.seed);
+    free(one.trace);
     free(one.cell);
     return MB_FAIL(MB_ERR_MEMORY, "no memory to compare cells");
   }
   for (size_t s = 0; s < t->n_seeds; s++) {
     if (!t->seed_out[s]) {
+      one.trace[one.n_seeds] = t->trace[s];
       one.seed[one.n_seeds++] = t->seed[s];
     }
   }
@@ -309,13 +326,13 @@ static mb_status group(const entries *all, const mb_results_cells *cells,
   return status;
 }
 
-mb_status mb_compare_conditions_find(const mb_results_file *file,
+mb_status mb_compare_conditions_find(const mb_results_file *file, bool traces,
                                      mb_compare_conditions *conditions) {
   const mb_results_cells *cells = mb_results_file_cells(file);
   mb_compare_conditions made = {.n_conditions = 0};
   entries all;
 
-  MB_TRY(read_entries(file, &all));
+  MB_TRY(read_entries(file, traces, &all));
   made.n_failed = cells->n_cells - all.n;
   mb_status status = group(&all, cells, &made);
   entries_fini(&all);
@@ -331,6 +348,7 @@ void mb_compare_conditions_fini(mb_compare_conditions *conditions) {
   for (size_t i = 0; i < conditions->n_conditions; i++) {
     free(conditions->condition[i].text);
     free(conditions->condition[i].seed);
+    free(conditions->condition[i].trace);
     free(conditions->condition[i].cell);
   }
   free(conditions->condition);

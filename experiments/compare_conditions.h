@@ -2,6 +2,7 @@
 #ifndef MB_EXPERIMENTS_COMPARE_CONDITIONS_H
 #define MB_EXPERIMENTS_COMPARE_CONDITIONS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -13,6 +14,8 @@ typedef struct mb_compare_condition {
   char *text;                     /* "schedule.interval=50 cluster.slots=64"; may be "" */
   size_t n_seeds, n_relabellings; /* S, R >= 1 */
   int64_t *seed;                  /* [S] */
+  const char **trace;             /* [S] the file, where traces are averaged over; else NULL. They
+                                     belong to the results file */
   size_t *cell;                   /* [R,S] */
 } mb_compare_condition;
 
@@ -24,15 +27,16 @@ typedef struct mb_compare_conditions {
 } mb_compare_conditions;
 
 /**
- * Seeds and relabellings are those that the runs themselves name. Where cells are missing, because
+ * Seeds and relabellings are those that the runs themselves name; with `traces` the files of a
+ * sweep over trace.file stand in the place of seeds. Where cells are missing, because
  * they failed, seeds and relabellings are left out until the table is full, first those that miss
  * the largest part of theirs.
  *
  * @param conditions Transferred: mb_compare_conditions_fini() it. Written only on MB_OK.
- * @return MB_OK; MB_ERR_PARAM: no cell ran; two cells of a condition have the same seed and
- *         relabelling; MB_ERR_MEMORY; what reading returned.
+ * @return MB_OK; MB_ERR_PARAM: no cell ran; no sweep over trace.file for `traces`; two cells of a
+ * condition have the same seed and relabelling; MB_ERR_MEMORY; what reading returned.
  */
-MB_NODISCARD mb_status mb_compare_conditions_find(const mb_results_file *file,
+MB_NODISCARD mb_status mb_compare_conditions_find(const mb_results_file *file, bool traces,
                                                   mb_compare_conditions *conditions);
 void mb_compare_conditions_fini(mb_compare_conditions *conditions);
 

@@ -1,5 +1,4 @@
 /* experiments/compare_latex.c - comparisons as a LaTeX table. */
-#include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,7 +26,8 @@ static void put_escaped(FILE *stream, const char *text) {
                  {'`', "\\textasciigrave{}"}};
 
   for (; *text != '\0'; text++) {
-    const char *latex = NULL;
+    /* Two hyphens would be a dash. */
+    const char *latex = text[0] == '-' && text[1] == '-' ? "-{}" : NULL;
     for (size_t i = 0; i < sizeof special / sizeof *special; i++) {
       latex = special[i].byte == *text ? special[i].latex : latex;
     }
@@ -66,11 +66,13 @@ static void put_interval(const mb_compare_row *row, FILE *stream) {
   put_escaped(stream, mb_compare_format_p(row->p_holm, sizeof p, p));
 }
 
+/* Shorter than mb_compare_put_units(): a page is not as wide as a terminal. */
 static void put_units(const mb_compare_row *row, FILE *stream) {
   if (row->block_length == 0) {
-    (void)fprintf(stream, "%zu seeds", row->n_units);
+    (void)fprintf(stream, "%zu %s", row->n_units, row->unit);
   } else {
-    (void)fprintf(stream, "%zu blocks of %zu", row->n_units, row->block_length);
+    (void)fprintf(stream, "%zu $\\times$ %zu (%s)", row->n_units, row->block_length,
+                  row->block_from);
   }
 }
 
@@ -105,8 +107,9 @@ static void put_comparison(const mb_compare_view *view, FILE *stream) {
   (void)fprintf(stream,
                 "\\begin{tabular}{lrrrrrrll}\n\\toprule\n"
                 "strategy & imbalance & difference, \\%% & %g\\,\\%% interval, \\%% & $p$ (Holm) & "
-                "seeds won & experts moved & units & verdict \\\\\n",
-                100 * view->options->confidence);
+                "won & moved & %s & verdict \\\\\n",
+                100 * view->options->confidence,
+                comparison->row[0].block_length > 0 ? "blocks $\\times$ steps" : "units");
   for (size_t i = 0; i < comparison->n_rows; i++) {
     const mb_compare_row *row = &comparison->row[i];
     if (i == 0 || strcmp(row->condition, comparison->row[i - 1].condition) != 0) {
@@ -121,7 +124,7 @@ static void put_seeds(const mb_compare_view *view, FILE *stream) {
   bool named = mb_compare_has_conditions(view->comparison);
 
   (void)fprintf(stream,
-                "\n\\medskip\n\\begin{tabular}{%slrrrr}\n\\toprule\n%sstrategy & seed & imbalance "
+                "\n\\medskip\n\\begin{tabular}{%sllrrr}\n\\toprule\n%sstrategy & seed & imbalance "
                 "& baseline & difference, \\%% \\\\\n\\midrule\n",
                 named ? "l" : "", named ? "condition & " : "");
   for (size_t i = 0; i < view->comparison->n_rows; i++) {
@@ -131,8 +134,10 @@ static void put_seeds(const mb_compare_view *view, FILE *stream) {
       put_escaped(stream, row->condition);
       (void)fputs(named ? " & " : "", stream);
       put_escaped(stream, row->strategy);
-      (void)fprintf(stream, " & %" PRId64 " & %.4f & %.4f & ", seed->seed, seed->value,
-                    seed->baseline_value);
+      char name[24];
+      (void)fputs(" & ", stream);
+      put_escaped(stream, mb_compare_seed_name(seed, sizeof name, name));
+      (void)fprintf(stream, " & %.4f & %.4f & ", seed->value, seed->baseline_value);
       put_percent(stream, 100 * (seed->value - seed->baseline_value) / seed->baseline_value);
       (void)fputs(" \\\\\n", stream);
     }

@@ -1,9 +1,11 @@
 /* experiments/compare_notes.c - what comparisons say below their tables. */
+#include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "experiments/compare_print.h"
+#include "experiments/stat_blocks.h"
 
 double mb_compare_percent(const mb_compare_row *row, double difference) {
   return 100 * difference / row->baseline_value;
@@ -11,6 +13,14 @@ double mb_compare_percent(const mb_compare_row *row, double difference) {
 
 const char *mb_compare_format_p(double p, size_t size, char *text) {
   (void)snprintf(text, size, p < 0.0001 ? "< 0.0001" : "%.4f", p);
+  return text;
+}
+
+const char *mb_compare_seed_name(const mb_compare_seed *seed, size_t size, char *text) {
+  if (seed->trace != NULL) {
+    return seed->trace;
+  }
+  (void)snprintf(text, size, seed->seed < 0 ? "file" : "%" PRId64, seed->seed);
   return text;
 }
 
@@ -38,7 +48,7 @@ typedef struct counts {
   size_t relabellings; /* the most of a row */
   bool lifetime_unknown;
   double by_step_low, by_step_high; /* error / error_by_step */
-  double sd, range;                 /* largest, in percent */
+  double sd, range, difference;     /* of relabellings, largest, in percent */
 } counts;
 
 static void count_row(const mb_compare_row *row, double confidence, counts *n) {
@@ -51,6 +61,8 @@ static void count_row(const mb_compare_row *row, double confidence, counts *n) {
   if (row->n_relabellings > 1) {
     n->sd = fmax(n->sd, 100 * row->relabel_sd / row->value);
     n->range = fmax(n->range, 100 * row->relabel_range / row->value);
+    n->difference =
+        fmax(n->difference, fabs(mb_compare_percent(row, row->relabel_difference_range)));
   }
   if (isnan(row->low)) {
     return;
@@ -100,13 +112,24 @@ void mb_compare_put_meaning(const mb_compare_view *view, FILE *stream) {
                 " Tie: the interval is within %g %%; unclear: it is not, and has 0 in it%s. Units: "
                 "%s.",
                 100 * view->options->margin,
-                n.intervals < view->comparison->n_rows ? "; too few: less than 20 blocks" : "",
+                n.intervals < view->comparison->n_rows ? "; too few: fewer than 20 blocks" : "",
                 n.blocks > 0 ? "blocks of steps, the longest of plan interval, window, request "
                                "lifetime and what the differences' correlations ask for (data)"
-                             : "seeds, each with loads of its own");
+                : view->options->traces ? "traces, independent of each other"
+                                        : "seeds, each with loads of its own");
 }
 
 /* --- what to be careful about --- */
+
+static void warn_of_too_few(const mb_compare_view *view, const counts *n, FILE *stream) {
+  if (n->intervals < view->comparison->n_rows) {
+    (void)fprintf(stream,
+                  "With fewer than %d blocks there are no intervals from steps, only what the seed "
+                  "has reached. It takes a longer trace, or several: `sweep: {seed: 1..8}` of "
+                  "generated loads, a sweep over trace.file and --traces of recorded ones.\n",
+                  MB_STAT_BLOCKS_MIN);
+  }
+}
 
 static void warn_of_blocks(const counts *n, FILE *stream) {
   if (n->blocks > 0 && n->intervals > 0 && n->by_step_high > 0) {
@@ -125,11 +148,13 @@ static void warn_of_relabellings(const counts *n, FILE *stream) {
   if (n->relabellings > 1) {
     (void)fprintf(stream,
                   "Noise floor: over %zu relabellings the order of ties alone moves run_imbalance "
-                  "by up to %.2f %% (standard deviation %.2f %%); the intervals cover it.\n",
-                  n->relabellings, n->range, n->sd);
+                  "by up to %.2f %% (standard deviation %.2f %%), and differences by up to %.2f "
+                  "%%%s.\n",
+                  n->relabellings, n->range, n->sd, n->difference,
+                  n->intervals > 0 ? "; the intervals cover it" : "");
   } else {
     (void)fputs("One relabelling: the order of ties alone can move results by some 0.3 %, which no "
-                "interval here covers; `moebal run --relabellings 32` measures it.\n",
+                "interval here covers; `moebal run --relabellings` measures it.\n",
                 stream);
   }
 }
@@ -138,6 +163,7 @@ void mb_compare_put_warnings(const mb_compare_view *view, FILE *stream) {
   const mb_comparison *comparison = view->comparison;
   counts n = count_rows(view);
 
+  warn_of_too_few(view, &n, stream);
   warn_of_blocks(&n, stream);
   warn_of_relabellings(&n, stream);
   if (n.not_corrected > 0) {

@@ -15,8 +15,7 @@ typedef struct mb_compare_view {
   bool per_seed; /* the seeds' values too */
 } mb_compare_view;
 
-/** A table, and below it what it means; with `per_seed`, or where a row has too few units and more
-    than one seed, the seeds' values. */
+/** A table, and below it what it means; with `per_seed` the seeds' values in between. */
 void mb_compare_print_text(const mb_compare_view *view, FILE *stream);
 
 /** Tab-separated, one header row; with `per_seed` a row a seed. Numbers to ten digits, or NaN. */
@@ -43,6 +42,9 @@ void mb_compare_for_notes(const mb_compare_view *view, void (*put)(const char *l
 
 /** "49 blocks of 64 steps (interval)", "8 seeds". */
 void mb_compare_put_units(const mb_compare_row *row, FILE *stream);
+
+/** "7", "file", or the trace. @return `text`, or the trace itself. */
+const char *mb_compare_seed_name(const mb_compare_seed *seed, size_t size, char *text);
 
 /** A difference in percent of the baseline's value. */
 double mb_compare_percent(const mb_compare_row *row, double difference);

@@ -1,12 +1,11 @@
 /* experiments/compare_text.c - comparisons as a table for a terminal. */
-#include <inttypes.h>
 #include <math.h>
 #include <string.h>
 
 #include "experiments/compare_print.h"
 #include "experiments/wrap.h"
 
-enum { LABEL_WIDTH = 12 };
+enum { LABEL_WIDTH = 10 };
 
 static size_t label_width(const mb_comparison *comparison) {
   size_t width = LABEL_WIDTH;
@@ -24,13 +23,13 @@ static void print_header(const mb_compare_view *view, int width, FILE *stream) {
   char interval[32];
 
   (void)snprintf(interval, sizeof interval, "%g %% interval", 100 * view->options->confidence);
-  (void)fprintf(stream, "%-*s %13s %10s %18s %8s %5s %9s  %-8s %s\n", width, "strategy",
+  (void)fprintf(stream, "%-*s %13s %10s %17s %8s %5s %8s  %-8s %s\n", width, "strategy",
                 "run_imbalance", "difference", interval, "p (Holm)", "won", "moved", "verdict",
                 "units");
 }
 
 static void print_baseline(const mb_compare_row *row, int width, FILE *stream) {
-  (void)fprintf(stream, "%-*s %13.6f %10s %18s %8s %5s %9.0f  baseline\n", width, row->baseline,
+  (void)fprintf(stream, "%-*s %13.6f %10s %17s %8s %5s %8.0f  baseline\n", width, row->baseline,
                 row->baseline_value, "", "", "", "", row->baseline_moved_experts);
 }
 
@@ -45,7 +44,7 @@ static void print_row(const mb_compare_row *row, int width, FILE *stream) {
     (void)mb_compare_format_p(row->p_holm, sizeof p, p);
   }
   (void)snprintf(won, sizeof won, "%zu/%zu", row->n_wins, row->n_seeds);
-  (void)fprintf(stream, "%-*s %13.6f %+8.2f %% %18s %8s %5s %9.0f  %-8s ", width, row->strategy,
+  (void)fprintf(stream, "%-*s %13.6f %+8.2f %% %17s %8s %5s %8.0f  %-8s ", width, row->strategy,
                 row->value, mb_compare_percent(row, row->difference), interval, p, won,
                 row->moved_experts, mb_compare_verdict_name(row->verdict));
   mb_compare_put_units(row, stream);
@@ -59,38 +58,23 @@ static bool begins_condition(const mb_comparison *comparison, size_t i) {
 
 /* --- seeds --- */
 
-static bool shows_seeds(const mb_compare_view *view, const mb_compare_row *row) {
-  return view->per_seed || (row->verdict == MB_COMPARE_TOO_FEW && row->n_seeds > 1);
-}
-
 static void print_seeds(const mb_compare_row *row, int width, FILE *stream) {
   for (size_t s = 0; s < row->n_seeds; s++) {
     const mb_compare_seed *seed = &row->seed[s];
-    (void)fprintf(stream, "%-*s ", width, row->strategy);
-    if (seed->seed < 0) {
-      (void)fprintf(stream, "%8s", "file");
-    } else {
-      (void)fprintf(stream, "%8" PRId64, seed->seed);
-    }
-    (void)fprintf(stream, " %13.6f %13.6f %+8.2f %%\n", seed->value, seed->baseline_value,
+    char name[24];
+    (void)fprintf(stream, "%-*s %8s %13.6f %13.6f %+8.2f %%\n", width, row->strategy,
+                  mb_compare_seed_name(seed, sizeof name, name), seed->value, seed->baseline_value,
                   100 * (seed->value - seed->baseline_value) / seed->baseline_value);
   }
 }
 
-static void print_all_seeds(const mb_compare_view *view, int width, FILE *stream) {
-  const mb_comparison *comparison = view->comparison;
-  bool begun = false;
-
+static void print_all_seeds(const mb_comparison *comparison, int width, FILE *stream) {
   for (size_t i = 0; i < comparison->n_rows; i++) {
     const mb_compare_row *row = &comparison->row[i];
-    if (!shows_seeds(view, row)) {
-      continue;
-    }
-    if (!begun || begins_condition(comparison, i)) {
+    if (begins_condition(comparison, i)) {
       (void)fprintf(stream, "\n%s%s%-*s %8s %13s %13s %10s\n", row->condition,
                     row->condition[0] != '\0' ? "\n" : "", width, "strategy", "seed",
                     "run_imbalance", "baseline's", "difference");
-      begun = true;
     }
     print_seeds(row, width, stream);
   }
@@ -116,7 +100,9 @@ void mb_compare_print_text(const mb_compare_view *view, FILE *stream) {
     }
     print_row(row, width, stream);
   }
-  print_all_seeds(view, width, stream);
+  if (view->per_seed) {
+    print_all_seeds(comparison, width, stream);
+  }
   (void)fputc('\n', stream);
   mb_compare_for_notes(view, print_note, stream);
 }

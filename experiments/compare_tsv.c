@@ -1,5 +1,4 @@
 /* experiments/compare_tsv.c - comparisons as tab-separated values. */
-#include <inttypes.h>
 #include <math.h>
 
 #include "experiments/compare_print.h"
@@ -28,6 +27,7 @@ static void put_row(const mb_compare_row *row, FILE *stream) {
                            row->error_by_step,
                            row->relabel_sd,
                            row->relabel_range,
+                           row->relabel_difference_range,
                            row->moved_experts,
                            row->baseline_moved_experts};
 
@@ -44,8 +44,9 @@ static void put_row(const mb_compare_row *row, FILE *stream) {
 static void put_seeds(const mb_compare_row *row, FILE *stream) {
   for (size_t s = 0; s < row->n_seeds; s++) {
     const mb_compare_seed *seed = &row->seed[s];
-    (void)fprintf(stream, "%s\t%s\t%s\t%" PRId64, row->condition, row->strategy, row->baseline,
-                  seed->seed);
+    char name[24];
+    (void)fprintf(stream, "%s\t%s\t%s\t%s", row->condition, row->strategy, row->baseline,
+                  mb_compare_seed_name(seed, sizeof name, name));
     put_number(stream, seed->value);
     put_number(stream, seed->baseline_value);
     put_number(stream, seed->value - seed->baseline_value);
@@ -60,7 +61,8 @@ void mb_compare_print_tsv(const mb_compare_view *view, FILE *stream) {
                   : "condition\tstrategy\tbaseline\tverdict\trun_imbalance\t"
                     "baseline_run_imbalance\tdifference\tlow\thigh\tdifference_percent\t"
                     "low_percent\thigh_percent\tp\tp_holm\terror\terror_by_step\trelabel_sd\t"
-                    "relabel_range\tmoved_experts\tbaseline_moved_experts\tseeds\twins\tlosses\t"
+                    "relabel_range\trelabel_difference_range\tmoved_experts\tbaseline_moved_"
+                    "experts\tseeds\twins\tlosses\t"
                     "relabellings\tunit\tunits\tblock_steps\tblock_from\tmethod\n",
               stream);
   for (size_t i = 0; i < view->comparison->n_rows; i++) {

@@ -63,6 +63,7 @@ says "2.relabel-3"
 run 0 run sweep.yaml --dry-run --set sweep=null --relabellings
 says "31.relabel-32"
 refuses 2 "--relabellings takes a number from 1 to" run sweep.yaml --relabellings=0
+refuses 2 "a second one; --relabellings=R takes its number" run sweep.yaml --relabellings 32
 refuses 1 "--set: sweep: seed: the range 4..1 ends before it starts" run sweep.yaml \
   --set sweep.seed=4..1
 

@@ -13,7 +13,8 @@
 #include "tests/test.h"
 #include "workloads/stream.h"
 
-enum { INTERVAL = 50, STEPS_MAX = 800 * INTERVAL, RELABELLINGS_MAX = 32, UNITS_MAX = 256 };
+enum { INTERVAL = 50, INTERVALS_MAX = 800, STEPS_MAX = INTERVALS_MAX * INTERVAL };
+enum { RELABELLINGS_MAX = 32, UNITS_MAX = 256 };
 
 static size_t n_series = 2000;
 static size_t n_resamples = 399;
@@ -21,6 +22,7 @@ static size_t n_resamples = 399;
 /* In percent of the series. */
 typedef struct coverage {
   double bootstrap, student, by_step; /* hold the truth */
+  double by_interval;                 /* likewise, were every block a single interval */
   double rejected;                    /* p <= 0.05 */
   double n_units;                     /* mean number */
 } coverage;
@@ -62,22 +64,45 @@ static void draw_series(series *x, gsl_rng *rng) {
   }
 }
 
-static size_t average_blocks(const series *x) {
-  mb_stat_steps steps = {0, x->n_steps, INTERVAL, INTERVAL, 0, 0};
-  mb_stat_blocks blocks;
-
-  CHECK_OK(mb_stat_blocks_cut(&steps, x->residual, &blocks));
-  for (size_t b = 0; b < blocks.n_blocks; b++) {
+static mb_stat_units average(const series *x, size_t n_blocks, const size_t *edge) {
+  for (size_t b = 0; b < n_blocks; b++) {
     x->block[b] = 0;
     x->block_load[b] = 0;
-    for (size_t t = blocks.edge[b]; t < blocks.edge[b + 1]; t++) {
+    for (size_t t = edge[b]; t < edge[b + 1]; t++) {
       x->block[b] += x->load[t] * x->value[t];
       x->block_load[b] += x->load[t];
     }
     x->block[b] /= x->block_load[b];
   }
+  return (mb_stat_units){1, n_blocks, x->block, x->block_load};
+}
+
+/* As comparisons do it, with a length that the data decide. */
+static mb_stat_units average_blocks(const series *x) {
+  mb_stat_steps steps = {0, x->n_steps, INTERVAL, INTERVAL, 0, 0};
+  mb_stat_blocks blocks;
+
+  CHECK_OK(mb_stat_blocks_cut(&steps, x->residual, &blocks));
+  mb_stat_units units = average(x, blocks.n_blocks, blocks.edge);
   mb_stat_blocks_fini(&blocks);
-  return blocks.n_blocks;
+  return units;
+}
+
+static mb_stat_units average_intervals(const series *x) {
+  size_t edge[INTERVALS_MAX + 1];
+  size_t n = x->n_steps / INTERVAL;
+
+  for (size_t b = 0; b <= n; b++) {
+    edge[b] = b * INTERVAL;
+  }
+  return average(x, n, edge);
+}
+
+static bool bootstrap_holds(const mb_stat_units *units, gsl_rng *rng) {
+  mb_stat_interval interval = {NAN, NAN, ""};
+
+  CHECK_OK(mb_stat_bootstrap(units, 0.95, n_resamples, rng, &interval));
+  return holds(interval);
 }
 
 static coverage cover_series(series *x) {
@@ -85,27 +110,32 @@ static coverage cover_series(series *x) {
   size_t bootstrap = 0;
   size_t student = 0;
   size_t by_step = 0;
+  size_t by_interval = 0;
   size_t rejected = 0;
   size_t n_units = 0;
 
   CU_ASSERT_PTR_NOT_NULL_FATAL(rng);
   for (size_t i = 0; i < n_series; i++) {
-    mb_stat_interval interval = {NAN, NAN, ""};
     double p = NAN;
     draw_series(x, rng);
     mb_stat_units steps = {1, x->n_steps, x->value, x->load};
-    mb_stat_units blocks = {1, average_blocks(x), x->block, x->block_load};
-    CHECK_OK(mb_stat_bootstrap(&blocks, 0.95, n_resamples, rng, &interval));
-    CHECK_OK(mb_stat_sign_flip(&blocks, n_resamples, rng, &p));
-    bootstrap += holds(interval);
-    student += holds(mb_stat_student(&blocks, 0.95));
     by_step += holds(mb_stat_student(&steps, 0.95));
+    mb_stat_units intervals = average_intervals(x);
+    by_interval += bootstrap_holds(&intervals, rng);
+    mb_stat_units blocks = average_blocks(x);
+    CHECK_OK(mb_stat_sign_flip(&blocks, n_resamples, rng, &p));
+    bootstrap += bootstrap_holds(&blocks, rng);
+    student += holds(mb_stat_student(&blocks, 0.95));
     rejected += p <= 0.05;
     n_units += blocks.n_units;
   }
   gsl_rng_free(rng);
-  return (coverage){percent(bootstrap), percent(student), percent(by_step), percent(rejected),
-                    (double)n_units / (double)n_series};
+  return (coverage){.bootstrap = percent(bootstrap),
+                    .student = percent(student),
+                    .by_step = percent(by_step),
+                    .by_interval = percent(by_interval),
+                    .rejected = percent(rejected),
+                    .n_units = (double)n_units / (double)n_series};
 }
 
 static coverage cover(size_t n_intervals, double phi, double effect) {
@@ -122,10 +152,10 @@ static coverage cover(size_t n_intervals, double phi, double effect) {
   CU_ASSERT_PTR_NOT_NULL_FATAL(storage);
   coverage found = cover_series(&x);
   free(storage);
-  (void)printf("\n    %3zu intervals, phi %.1f, effect %.1f: %5.1f blocks; bootstrap-t %.1f, "
-               "Student's t %.1f, by step %.1f; p <= 0.05: %.1f",
-               n_intervals, phi, effect, found.n_units, found.bootstrap, found.student,
-               found.by_step, found.rejected);
+  (void)printf("\n    %3zu intervals, phi %.1f, effect %.1f: by interval %.1f; %5.1f blocks: "
+               "bootstrap-t %.1f, Student's t %.1f, p <= 0.05 %.1f; by step %.1f",
+               n_intervals, phi, effect, found.by_interval, found.n_units, found.bootstrap,
+               found.student, found.rejected, found.by_step);
   return found;
 }
 
@@ -137,6 +167,7 @@ static void test_series(void) {
     for (size_t j = 0; j < 2; j++) {
       coverage found = cover(n_intervals[i], phis[j], 0.5);
       CU_ASSERT(found.bootstrap >= 92 && found.bootstrap <= 98);
+      CU_ASSERT(found.by_interval >= 92 && found.by_interval <= 98);
       CU_ASSERT(found.by_step < 80);
       CU_ASSERT(found.rejected >= 2 && found.rejected <= 8);
     }
@@ -152,6 +183,7 @@ static void table_of_series(void) {
     for (size_t j = 0; j < 4; j++) {
       coverage found = cover(n_intervals[i], phis[j / 2], effects[j % 2]);
       CU_ASSERT(n_intervals[i] < 50 || (found.bootstrap >= 92 && found.bootstrap <= 98));
+      CU_ASSERT(n_intervals[i] < 50 || (found.by_interval >= 92 && found.by_interval <= 98));
     }
   }
 }
@@ -204,8 +236,11 @@ static coverage cover_crossed(const crossed *x) {
     rejected += p <= 0.05;
   }
   gsl_rng_free(rng);
-  coverage found = {percent(bootstrap), percent(student), percent(by_step), percent(rejected),
-                    (double)x->n_units};
+  coverage found = {.bootstrap = percent(bootstrap),
+                    .student = percent(student),
+                    .by_step = percent(by_step),
+                    .rejected = percent(rejected),
+                    .n_units = (double)x->n_units};
   (void)printf("\n    %3zu %s, %2zu relabellings of %.1f, rest %.1f: bootstrap-t %.1f, Student's t "
                "%.1f, of one relabelling %.1f; p <= 0.05: %.1f",
                x->n_units, x->seeds ? "seeds" : "units", x->n_relabellings, x->relabelling, x->rest,

@@ -98,15 +98,17 @@ static void test_single_unit(void) {
 }
 
 /* 1 - 2 + 3 + 4 + 5 = 11: all signs but the 2's are the same, or one of the flips that reach 11 or
-   13 or 15: of 32 flips 6. With weights 2, 1, 1, 1, 3: 2, -2, 3, 4, 15, sum 22. */
+   13 or 15: of 32 flips 6. With weights 1, 3, 1, 1, 1: 1, -6, 3, 4, 5, sum 7 of 19, which flips
+   reach that leave all or none but a sum of up to 6 its sign: none, 1, 3, 4, 5, 6, 1 + 3, 1 + 4, 1
+   + 5. */
 static void test_all_flips(void) {
   static const double difference[] = {1, -2, 3, 4, 5};
-  static const double weight[] = {2, 1, 1, 1, 3};
+  static const double weight[] = {1, 3, 1, 1, 1};
   mb_stat_units units = {1, 5, difference, equal};
 
   CU_ASSERT_DOUBLE_EQUAL(sign_flip(&units, 99), 6.0 / 32, 0);
   units.weight = weight;
-  CU_ASSERT_DOUBLE_EQUAL(sign_flip(&units, 99), 6.0 / 32, 0);
+  CU_ASSERT_DOUBLE_EQUAL(sign_flip(&units, 99), 18.0 / 32, 0);
   units = (mb_stat_units){1, 4, equal, equal};
   CU_ASSERT_DOUBLE_EQUAL(sign_flip(&units, 99), 2.0 / 16, 0);
   units = (mb_stat_units){1, 1, equal, equal};
