@@ -35,6 +35,7 @@ fi
 need_python h5py
 same_results=$(dirname "$0")/same_results.py
 case $same_results in /*) ;; *) same_results=$OLDPWD/$same_results ;; esac
+sbatch=${MOEBAL_SOURCE:?}/experiments/slurm.sbatch
 
 # Tests run as root, on few cores, and beside others. Where a container forbids ranks to read each
 # other's memory, they copy.
@@ -143,13 +144,14 @@ n_finished() {
   find "$output.parts" -name '*.h5' 2>/dev/null | wc -l
 }
 
-# start OUTPUT OPTIONS RANK: 4 ranks in the background, until six cells are finished and each rank
-# is at another; sets job, and pid, which is that rank.
-start() {
+# background OUTPUT COMMAND...: a command that starts 4 ranks, in the background, until six cells are
+# finished and each rank is at another; sets job.
+background() {
   output=$1
+  shift
   rm -f waits.*
   : >hold
-  mpirun $options $2 -n 4 "$moebal" run held.yaml -q -o "$output" >out 2>err &
+  "$@" >out 2>err &
   job=$!
   tries=0
   until [ "$(n_finished)" -eq 6 ] && [ "$(find . -name 'waits.*' | wc -l)" -eq 4 ]; do
@@ -159,6 +161,11 @@ start() {
     fi
     sleep 0.05
   done
+}
+
+# start OUTPUT OPTIONS RANK: the same of mpirun; sets pid as well, which is that rank.
+start() {
+  background "$1" mpirun $options $2 -n 4 "$moebal" run held.yaml -q -o "$1"
   pid=$(find_rank "$3")
   [ -n "$pid" ] || fail "$output: there is no rank $3"
 }
@@ -249,4 +256,66 @@ kill -TERM "$job"
 finish failure
 grep -qF "6 of 12 cells are done, --resume goes on" err || fail "nothing is said of the stop"
 resume run 0 held.yaml -q --resume -o stopped.h5
+
+# --- the batch script, with a Slurm that is one machine
+
+mkdir bin
+cat >bin/srun <<END
+#!/bin/sh
+[ "\$1 \$2" = "--mpi=pmix --kill-on-bad-exit=1" ] || exit 9
+shift 2
+exec mpirun $options -n 4 "\$@"
+END
+cat >bin/scontrol <<END
+#!/bin/sh
+echo "\$@" >>"$work/requeued"
+END
+chmod +x bin/srun bin/scontrol
+PATH=$work/bin:$PATH
+SLURM_JOB_ID=7
+SLURM_CPUS_PER_TASK=1
+export PATH SLURM_JOB_ID SLURM_CPUS_PER_TASK
+
+# batch STATUS ARGUMENT...: runs the script.
+batch() {
+  expected=$1
+  shift
+  status=0
+  sh "$sbatch" "$@" >out 2>err || status=$?
+  [ "$status" -eq "$expected" ] || fail "slurm.sbatch $*: exit status $status, not $expected"
+}
+
+# Its time is over: it goes on later if there is hope.
+background batch.h5 sh "$sbatch" held.yaml batch.h5 -q
+kill -USR1 "$job"
+finish failure
+says "time is over with 6 finished cells: it goes on in the next start"
+[ "$(cat requeued)" = "requeue 7" ] || fail "slurm.sbatch: not queued again"
+background batch.h5 sh "$sbatch" held.yaml batch.h5 -q
+kill -USR1 "$job"
+finish failure
+grep -qF "no cell came to its end" err || fail "slurm.sbatch: nothing is said of a short time"
+[ "$(cat requeued)" = "requeue 7" ] || fail "slurm.sbatch: queued again for nothing"
+# Cancelled, it is not to come again, but can be sent again.
+background batch.h5 sh "$sbatch" held.yaml batch.h5 -q
+kill -TERM "$job"
+finish failure
+grep -qF "submit it again to go on" err || fail "slurm.sbatch: nothing is said of the stop"
+[ "$(cat requeued)" = "requeue 7" ] || fail "slurm.sbatch: queued again though it was cancelled"
+resume batch 0 held.yaml batch.h5 -q
+only_results "after a batch"
+
+# Under --enable-recovery mpirun ends with 0; the script does not.
+MOEBAL_LAUNCH="mpirun $options --enable-recovery -n 4"
+export MOEBAL_LAUNCH
+batch 1 sweep.yaml failed.h5 -q --set "sweep.schedule.interval=[10, 20, 390]" \
+  --set summary.from=390 --set sweep.trace.generate.steps="[380, 400]"
+grep -qF "cells failed" err || fail "slurm.sbatch: nothing is said of cells that failed"
+background lost.h5 sh "$sbatch" held.yaml lost.h5 -q
+job_of_script=$job
+job=$(children "$job")
+kill -KILL "$(find_rank 0)"
+job=$job_of_script
+release 0
+"$python" "$same_results" held.h5 lost.h5 || fail "slurm.sbatch: other results without rank 0"
 only_results "after all"
