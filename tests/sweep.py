@@ -358,8 +358,20 @@ def test_refusals():
     os.remove(OUT)
 
 
-def test_full_disk():
+def test_full_disk(expected):
     """A disk that is full ends the sweep in a line; with room, it goes on."""
+    # Room for each part, but not for all in one.
+    make_parts()
+    before = finished()
+    size = max(os.path.getsize(os.path.join(PARTS, name)) for name in finished_names()) * 2
+    refused("8 of 12 cells are done, --resume goes on", "c.yaml", "-q", "--resume", preexec_fn=lambda:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (size, size)))
+    assert not os.path.exists(OUT) and len(finished_names()) == 8
+    assert not any(".part-" in name for name in os.listdir(PARTS)), os.listdir(PARTS)
+    run(1, "c.yaml", "-q", "--resume")
+    check_same(expected, before, "a full disk")
+    remove_all()
+
     write("c.yaml", ENDLESS.replace("1e8", "20000"))
 
     def limit():
@@ -385,10 +397,10 @@ def main():
     test_kills(expected, n_kills)
     test_end(expected, max(n_kills // 10, 1))
     test_beginning(expected)
+    test_full_disk(expected)
     test_refusals()
     test_worker_dies()
     test_interrupt()
-    test_full_disk()
 
 
 main()
