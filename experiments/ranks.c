@@ -324,7 +324,7 @@ static void look_at_clock(agent *a) {
 /* Sleeps until the worker says something, but not for long where a rank may. */
 static void rest(const agent *a) {
   struct pollfd link = {.fd = a->socket, .events = POLLIN};
-  int milliseconds = a->rank == 0 ? 2 : a->asked || a->exit_status >= 0 ? 1 : 20;
+  int milliseconds = a->rank == 0 ? 5 : a->asked || a->exit_status >= 0 ? 1 : 20;
 
   (void)poll(&link, 1, milliseconds);
 }

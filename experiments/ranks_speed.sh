@@ -2,7 +2,7 @@
 # How much faster several ranks are than one: a sweep of 32 equal cells under mpirun, one thread a
 # cell, with 1 rank and with RANKS in turn; then whether both have the same results.
 #
-#   sh experiments/ranks_speed.sh [RANKS [ROUNDS]]      2 ranks, 5 rounds; two minutes or so
+#   sh experiments/ranks_speed.sh [RANKS [ROUNDS]]      2 ranks, 5 rounds; five minutes or so
 #
 # Wants RANKS idle processors: what else runs costs several ranks more than one. The processor time
 # beside it hardly minds. Exit status 1: the median ratio is below 0.9 RANKS, or the results differ.
@@ -25,7 +25,7 @@ options="--oversubscribe --bind-to none"
 # The cells differ in the seed of their loads alone, which each makes for itself.
 cat >equal.yaml <<END
 name: equal
-trace: {generate: {use: domains, steps: 5000, layers: 8, experts: 64, top_k: 4, groups: 8}}
+trace: {generate: {use: domains, steps: 12000, layers: 8, experts: 64, top_k: 4, groups: 8}}
 cluster: {nodes: 2, gpus: 8, slots: 72}
 schedule: {interval: 50, window: 50}
 strategies: [lpt, maxmin, l2]
