@@ -420,6 +420,10 @@ const char *mb_parts_merged(const mb_parts *parts) {
   return parts->merged;
 }
 
+void mb_parts_tidy(const mb_parts *parts) {
+  remove_files(parts->folder, is_temporary);
+}
+
 /* A folder of that name is of finished work only once the output is there; then it has another, so
  * that a kill while its files go cannot make it look like work half done. */
 static mb_status finish(const mb_parts *parts) {

@@ -74,6 +74,9 @@ MB_NODISCARD mb_status mb_parts_get_error(const mb_parts *parts, size_t cell, ch
 /** Where the parts are to be merged: a file in the folder. Borrowed. */
 const char *mb_parts_merged(const mb_parts *parts);
 
+/** Removes what was left half, by a process that has crashed. For who leads, when nobody works. */
+void mb_parts_tidy(const mb_parts *parts);
+
 /**
  * Gives the merged file the output's name, and removes the folder, in an order in which a kill
  * makes no finished cell run again. The parts are closed, also on failure.

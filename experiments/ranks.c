@@ -67,7 +67,8 @@ static bool is_lost(const agent *a, int rank) {
   return a->peer[rank].silence > SILENCE_MAX || a->peer[rank].stuck;
 }
 
-/* A note is small enough that MPI takes it at once, unless the rank is lost. */
+/* MPI has taken a note once the other has looked, which it does every few milliseconds unless it is
+ * lost. To try without a pause would cost the cells that much of a processor. */
 static void post(agent *a, int rank, const mb_note *note) {
   peer *to = &a->peer[rank];
   MPI_Request request = MPI_REQUEST_NULL;
@@ -82,6 +83,9 @@ static void post(agent *a, int rank, const mb_note *note) {
       MPI_Isend(&to->sent, (int)sizeof to->sent, MPI_BYTE, rank, 0, MPI_COMM_WORLD, &request);
   while (code == MPI_SUCCESS && done == 0 && mb_clock_seconds() < until) {
     code = MPI_Test(&request, &done, MPI_STATUS_IGNORE);
+    if (done == 0) {
+      (void)poll(NULL, 0, 1);
+    }
   }
   /* NOLINTNEXTLINE(clang-analyzer-optin.mpi.MPI-Checker): it knows no MPI_Test() */
   to->stuck = done == 0;
@@ -324,7 +328,7 @@ static void look_at_clock(agent *a) {
 /* Sleeps until the worker says something, but not for long where a rank may. */
 static void rest(const agent *a) {
   struct pollfd link = {.fd = a->socket, .events = POLLIN};
-  int milliseconds = a->rank == 0 ? 2 : a->asked || a->exit_status >= 0 ? 1 : 20;
+  int milliseconds = a->rank == 0 ? 5 : a->asked || a->exit_status >= 0 ? 1 : 20;
 
   (void)poll(&link, 1, milliseconds);
 }

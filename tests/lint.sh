@@ -9,7 +9,7 @@ need_packages $MOEBAL_PACKAGES $MOEBAL_TEST_PACKAGES \
 cd "$root"
 git ls-files '*.[ch]' '*.cpp' '*.cu' '*.cuh' | xargs clang-format --dry-run --Werror
 # Excluded: what one script sets and another uses, and lists of words that are meant to be split.
-git ls-files '*.sh' | xargs shellcheck --shell=sh --exclude=SC1091,SC2034,SC2086,SC2154 .ci/run
+git ls-files '*.sh' '*.sbatch' | xargs shellcheck --shell=sh --exclude=SC1091,SC2034,SC2086,SC2154 .ci/run
 # Without nvcc, so that the build for machines that have none is built too.
 CC=clang CXX=clang++ cmake --preset dev -B build/clang -DMB_CUDA=OFF -DMB_FUZZ=ON
 cmake --build build/clang --parallel "$(nproc)"

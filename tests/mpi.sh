@@ -15,8 +15,6 @@ strategies: [lpt, l2]
 sweep: {schedule.interval: [10, 20, 40], seed: 1..4}
 END
 sed '/^sweep/d' sweep.yaml >single.yaml
-# Cells of a second or so, for those who come to kill.
-long="--set trace.generate.steps=${MOEBAL_LONG_STEPS:-8000}"
 
 # Without MPI in it, it says so: rank 0 once, the others nothing, all with the same status.
 if [ "${MOEBAL_MPI:-ON}" = OFF ]; then
@@ -37,6 +35,7 @@ fi
 need_python h5py
 same_results=$(dirname "$0")/same_results.py
 case $same_results in /*) ;; *) same_results=$OLDPWD/$same_results ;; esac
+sbatch=${MOEBAL_SOURCE:?}/experiments/slurm.sbatch
 
 # Tests run as root, on few cores, and beside others. Where a container forbids ranks to read each
 # other's memory, they copy.
@@ -104,11 +103,27 @@ ranks 1 "-n 2" sweep.yaml -q -o failed.h5 --set "sweep.schedule.interval=[10, 20
 
 # --- ranks that are killed
 
-run 0 sweep.yaml $long -q -o long.h5
+# Six cells run through, and six wait in their planner as long as there is a file `hold`: so however
+# slow or fast the machine is, whoever is killed is killed in the middle.
+cat >planner.sh <<END
+: >"$work/waits.\$\$"
+while [ -e "$work/hold" ]; do sleep 0.1; done
+read -r hello
+echo ready
+while read -r plan step loads current out; do
+  cp "\$current" "\$out"
+  echo done
+done
+END
+free="[lpt, l2]"
+held="[lpt, held: {use: command, command: sh planner.sh, start_timeout: 1e4}]"
+sed -e '/^strategies/d' -e '/^sweep/d' sweep.yaml >held.yaml
+echo "sweep: {strategies: [$free, $held], schedule.interval: [10, 20, 40], seed: 1..2}" >>held.yaml
+run 0 held.yaml --jobs 1 -q -o held.h5
 
 # children PID: of a process, by all its threads.
 children() {
-  cat /proc/"$1"/task/*/children 2>/dev/null || true
+  cat /proc/"$1"/task/*/children 2>/dev/null | tr -d " " || true
 }
 
 # rank_of PID: which rank it is.
@@ -118,32 +133,44 @@ rank_of() {
 
 # find_rank RANK: its process, of a job that runs in the background.
 find_rank() {
-  for child in $(children "$job"); do
-    if [ "$(rank_of "$child")" = "$1" ]; then
+  cat /proc/"$job"/task/*/children 2>/dev/null | tr ' ' '\n' | while read -r child; do
+    if [ -n "$child" ] && [ "$(rank_of "$child")" = "$1" ]; then
       echo "$child"
     fi
   done
 }
 
-# start OUTPUT OPTIONS RANK: 4 ranks in the background, until some cells are finished; sets job, and
-# pid, which is that rank.
-start() {
+n_finished() {
+  find "$output.parts" -name '*.h5' 2>/dev/null | wc -l
+}
+
+# background OUTPUT COMMAND...: a command that starts 4 ranks, in the background, until six cells are
+# finished and each rank is at another; sets job.
+background() {
   output=$1
-  mpirun $options $2 -n 4 "$moebal" run sweep.yaml $long -q -o "$output" >out 2>err &
+  shift
+  rm -f waits.*
+  : >hold
+  "$@" >out 2>err &
   job=$!
-  pid=
   tries=0
-  until [ -n "$pid" ] && [ "$(find "$output.parts" -name '*-*.h5' 2>/dev/null | wc -l)" -ge 2 ]; do
+  until [ "$(n_finished)" -eq 6 ] && [ "$(find . -name 'waits.*' | wc -l)" -eq 4 ]; do
     tries=$((tries + 1))
-    if [ "$tries" -gt 1200 ] || ! kill -0 "$job" 2>/dev/null; then
+    if [ "$tries" -gt 2400 ] || ! kill -0 "$job" 2>/dev/null; then
       fail "$output: nobody is at work"
     fi
-    [ -n "$pid" ] || pid=$(find_rank "$3")
     sleep 0.05
   done
 }
 
-# finish STATUS: the job's exit status is that; 0 for no matter which but zero is "failure".
+# start OUTPUT OPTIONS RANK: the same of mpirun; sets pid as well, which is that rank.
+start() {
+  background "$1" mpirun $options $2 -n 4 "$moebal" run held.yaml -q -o "$1"
+  pid=$(find_rank "$3")
+  [ -n "$pid" ] || fail "$output: there is no rank $3"
+}
+
+# finish STATUS: the job ends with that exit status; "failure" is no matter which but zero.
 finish() {
   status=0
   wait "$job" || status=$?
@@ -153,11 +180,35 @@ finish() {
   esac
 }
 
+# release STATUS: the cells that wait go on, and the job ends with that exit status.
+release() {
+  rm hold
+  finish "$1"
+}
+
+# resume COMMAND...: what was finished is kept, and COMMAND adds the rest.
 resume() {
   [ ! -e "$output" ] || fail "$output: is there too early"
-  [ "$(find "$output.parts" -name '*-*.h5' | wc -l)" -ge 2 ] || fail "$output: no parts are kept"
+  [ "$(n_finished)" -eq 6 ] || fail "$output: of 6 parts $(n_finished) are kept"
+  cp -r "$output.parts" kept
+  rm hold
   "$@"
-  "$python" "$same_results" long.h5 "$output" || fail "$output: other results after --resume"
+  "$python" "$same_results" held.h5 "$output" || fail "$output: other results after --resume"
+  "$python" - "$output" kept/*.h5 <<'END' || fail "$output: a finished cell was run again"
+import sys, h5py
+
+def times(file, run):
+    # What was measured when a run was made: no other making of it has the same.
+    return {s: file["timing"][run][s]["planner_seconds"][:].tobytes()
+            for s in file["timing"][run]}
+
+with h5py.File(sys.argv[1]) as whole:
+    for name in sys.argv[2:]:
+        with h5py.File(name) as part:
+            (run,) = part["runs"]
+            assert times(part, run) == times(whole, run), name
+END
+  rm -r kept
 }
 
 if [ ! -e /proc/self/task/$$/children ] && [ ! -e /proc/$$/task/$$/children ]; then
@@ -167,40 +218,104 @@ fi
 
 # A cell whose process dies has failed, and its rank goes on.
 start cell.h5 "" 2
-kill -KILL "$(children "$(children "$pid" | tr -d " ")" | tr -d " ")"
-finish 1
+kill -KILL "$(children "$(children "$pid")")"
+release 1
 moebal_says "1 of 12 cells failed"
 [ -e cell.h5 ] || fail "a cell that dies takes the others with it"
 
 # Whose work is killed, is left out: its cell is done by another.
 start work.h5 "" 2
-kill -KILL "$(children "$pid" | tr -d " ")"
-finish 0
+kill -KILL "$(children "$pid")"
+release 0
 moebal_says "its work was ended by signal 9"
-"$python" "$same_results" long.h5 work.h5 || fail "a killed worker: other results"
+"$python" "$same_results" held.h5 work.h5 || fail "a killed worker: other results"
 
 # A rank that is killed costs the cell that it was at; without --enable-recovery the job.
 start recovered.h5 --enable-recovery 2
 kill -KILL "$pid"
-finish 0
-"$python" "$same_results" long.h5 recovered.h5 || fail "a killed rank: other results"
+release 0
+"$python" "$same_results" held.h5 recovered.h5 || fail "a killed rank: other results"
 
 start killed.h5 "" 2
 kill -KILL "$pid"
 finish failure
 grep -qF "Killed" err || fail "nothing is said of the rank that was killed"
-resume ranks 0 "-n 2" sweep.yaml $long -q --resume -o killed.h5
+resume ranks 0 "-n 2" held.yaml -q --resume -o killed.h5
 
-# Nobody can take rank 0's place, but what is finished stays.
+# Nobody can take rank 0's place, but what is finished stays. mpirun's exit status is 0 whatever
+# becomes of the ranks: that is what --enable-recovery means.
 start led.h5 --enable-recovery 0
 kill -KILL "$pid"
 finish 0
 grep -qF "rank 0 does not answer any more" err || fail "nothing is said of the end of rank 0"
-resume run 0 sweep.yaml $long -q --resume -o led.h5
+resume run 0 held.yaml -q --resume -o led.h5
 
 # Stopped politely, as by Ctrl-C or a batch system.
 start stopped.h5 "" 0
 kill -TERM "$job"
 finish failure
-resume run 0 sweep.yaml $long -q --resume -o stopped.h5
+grep -qF "6 of 12 cells are done, --resume goes on" err || fail "nothing is said of the stop"
+resume run 0 held.yaml -q --resume -o stopped.h5
+
+# --- the batch script, with a Slurm that is one machine
+
+mkdir bin
+cat >bin/srun <<END
+#!/bin/sh
+[ "\$1 \$2" = "--mpi=pmix --kill-on-bad-exit=1" ] || exit 9
+shift 2
+exec mpirun $options -n 4 "\$@"
+END
+cat >bin/scontrol <<END
+#!/bin/sh
+echo "\$@" >>"$work/requeued"
+END
+chmod +x bin/srun bin/scontrol
+PATH=$work/bin:$PATH
+SLURM_JOB_ID=7
+SLURM_CPUS_PER_TASK=1
+export PATH SLURM_JOB_ID SLURM_CPUS_PER_TASK
+
+# batch STATUS ARGUMENT...: runs the script.
+batch() {
+  expected=$1
+  shift
+  status=0
+  sh "$sbatch" "$@" >out 2>err || status=$?
+  [ "$status" -eq "$expected" ] || fail "slurm.sbatch $*: exit status $status, not $expected"
+}
+
+# Its time is over: it goes on later if there is hope.
+background batch.h5 sh "$sbatch" held.yaml batch.h5 -q
+kill -USR1 "$job"
+finish failure
+says "time is over with 6 finished cells: it goes on in the next start"
+[ "$(cat requeued)" = "requeue 7" ] || fail "slurm.sbatch: not queued again"
+background batch.h5 sh "$sbatch" held.yaml batch.h5 -q
+kill -USR1 "$job"
+finish failure
+grep -qF "no cell came to its end" err || fail "slurm.sbatch: nothing is said of a short time"
+[ "$(cat requeued)" = "requeue 7" ] || fail "slurm.sbatch: queued again for nothing"
+# Cancelled, it is not to come again, but can be sent again.
+background batch.h5 sh "$sbatch" held.yaml batch.h5 -q
+kill -TERM "$job"
+finish failure
+grep -qF "submit it again to go on" err || fail "slurm.sbatch: nothing is said of the stop"
+[ "$(cat requeued)" = "requeue 7" ] || fail "slurm.sbatch: queued again though it was cancelled"
+resume batch 0 held.yaml batch.h5 -q
+only_results "after a batch"
+
+# Under --enable-recovery mpirun ends with 0; the script does not.
+MOEBAL_LAUNCH="mpirun $options --enable-recovery -n 4"
+export MOEBAL_LAUNCH
+batch 1 sweep.yaml failed.h5 -q --set "sweep.schedule.interval=[10, 20, 390]" \
+  --set summary.from=390 --set sweep.trace.generate.steps="[380, 400]"
+grep -qF "cells failed" err || fail "slurm.sbatch: nothing is said of cells that failed"
+background lost.h5 sh "$sbatch" held.yaml lost.h5 -q
+job_of_script=$job
+job=$(children "$job")
+kill -KILL "$(find_rank 0)"
+job=$job_of_script
+release 0
+"$python" "$same_results" held.h5 lost.h5 || fail "slurm.sbatch: other results without rank 0"
 only_results "after all"

@@ -4,9 +4,11 @@ import hashlib
 import os
 import random
 import resource
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 
 import h5py
@@ -115,7 +117,8 @@ def wait_for(condition):
 
 
 def kill_later(process, moment):
-    """Kills all of the group at a moment: seconds, or "merge" for when all cells are done."""
+    """Kills all of the group at a moment: seconds, or "merge" for when all cells are done.
+    Whether there was still something to kill."""
     if moment == "merge":
         end = time.monotonic() + 60
         while process.poll() is None and len(finished_names()) < 8 and time.monotonic() < end:
@@ -127,6 +130,7 @@ def kill_later(process, moment):
     except ProcessLookupError:
         pass
     process.communicate()
+    return process.returncode == -signal.SIGKILL
 
 
 def finished_names():
@@ -157,15 +161,16 @@ def test_kills(expected, n):
     begin = time.monotonic()
     run(1, "c.yaml", "-q", "--jobs", "2")
     length = time.monotonic() - begin
-    n_parts = n_whole = 0
-    for i in range(n):
+    n_kills = n_parts = i = 0
+    while n_kills < n:
+        i += 1
         if os.path.exists(OUT):
             os.remove(OUT)
         before = {}
         resume = []
         for _ in range(random.choice((1, 1, 1, 2, 4))):
             moment = "merge" if random.random() < 0.2 else random.uniform(0, length)
-            kill_later(start("c.yaml", "-q", *resume, *jobs()), moment)
+            n_kills += kill_later(start("c.yaml", "-q", *resume, *jobs()), moment)
             now = finished()
             for one, measured in before.items():
                 # Where none is left, all were merged already.
@@ -173,14 +178,108 @@ def test_kills(expected, n):
             before.update(now)
             resume = ["--resume"]
         n_parts += bool(before)
-        n_whole += os.path.exists(OUT)
         if os.path.isdir(PARTS) and random.random() < 0.1:
             refused("go on with --resume", "c.yaml", "-q")
         run(1, "c.yaml", "-q", "--resume", *jobs())
         check_same(expected, before, "kill %d" % i)
     os.remove(OUT)
-    print("%d kills: %d left parts, %d came after the end" % (n, n_parts, n_whole))
-    assert n_parts >= n // 4, "the moments miss what they are for"
+    print("%d kills in %d sweeps, %d of which had finished cells" % (n_kills, i, n_parts))
+    assert n_parts >= i // 4, "the moments miss what they are for"
+
+
+def kill_when(condition, *arguments):
+    """Kills a run at the very moment; whether it came."""
+    process = start("c.yaml", "-q", *arguments)
+    while process.poll() is None and not condition():
+        pass
+    return kill_later(process, 0) and condition()
+
+
+def is_merging():
+    """Whether there is a merged file that has not got its name yet."""
+    try:
+        return any(name.startswith("merged.results.") for name in os.listdir(PARTS))
+    except FileNotFoundError:
+        return False
+
+
+def remove_all():
+    for name in os.listdir("."):
+        if name.startswith(OUT):
+            shutil.rmtree(name) if os.path.isdir(name) else os.remove(name)
+
+
+def make_parts():
+    """All parts, and no more."""
+    for _ in range(100):
+        remove_all()
+        if kill_when(lambda: len(finished_names()) == 8, "--jobs", "2") and not os.path.exists(OUT):
+            return
+    raise AssertionError("it merges too fast")
+
+
+def test_end(expected, n):
+    """Killed while it merges, and whatever a kill leaves from there on to the end."""
+    make_parts()
+    before = finished()
+    assert len(before) == 8
+    with tempfile.TemporaryDirectory() as folder:
+        kept = os.path.join(folder, "kept")
+        whole = os.path.join(folder, "whole")
+        shutil.copytree(PARTS, kept)
+
+        def again(what):
+            run(1, "c.yaml", "-q", "--resume", *jobs())
+            check_same(expected, before, what)
+            remove_all()
+
+        def parts(name=PARTS):
+            shutil.copytree(kept, name)
+
+        n_hits = n_tries = 0
+        while n_hits < n:
+            remove_all()
+            parts()
+            hit = kill_when(is_merging, "--resume", *jobs())
+            n_hits += hit
+            n_tries += 1
+            assert n_tries < 40 * n, "it merges too fast"
+            if hit:
+                assert not os.path.exists(OUT), "written without its being renamed"
+                again("killed while it merged")
+        parts()
+        run(1, "c.yaml", "-q", "--resume")
+        shutil.copy(OUT, whole)
+        # Merged, but nothing renamed yet; then only the output; then the folder, which goes.
+        remove_all()
+        parts()
+        shutil.copy(whole, os.path.join(PARTS, "merged.results"))
+        again("killed before the merged file got its name")
+        parts()
+        shutil.copy(whole, OUT)
+        refused("go on with --resume", "c.yaml", "-q")
+        again("killed before the folder got its name")
+        parts(PARTS + ".done")
+        for name in sorted(os.listdir(PARTS + ".done"))[::2]:
+            os.remove(os.path.join(PARTS + ".done", name))
+        shutil.copy(whole, OUT)
+        inode = os.stat(OUT).st_ino
+        run(1, "c.yaml", "-q", "--resume")
+        assert os.stat(OUT).st_ino == inode, "what is complete was made again"
+        check_same(expected, before, "killed while the folder went")
+    remove_all()
+    print("%d kills while it merged, in %d tries" % (n_hits, n_tries))
+
+
+def test_beginning(expected):
+    """Killed before there was anything finished."""
+    for files in (), ("lock",), ("lock", "manifest.part-a1b2c3", "0.h5.part-a1b2c3", "00.x.error"):
+        os.mkdir(PARTS)
+        for name in files:
+            write(os.path.join(PARTS, name), "half")
+        run(1, "c.yaml", "-q", "--resume")
+        check_same(expected, {}, files)
+        remove_all()
 
 
 def children(pid):
@@ -259,8 +358,23 @@ def test_refusals():
     os.remove(OUT)
 
 
-def test_full_disk():
+def test_full_disk(expected):
     """A disk that is full ends the sweep in a line; with room, it goes on."""
+    # Room for each part, but not for all in one.
+    make_parts()
+    before = finished()
+    size = max(os.path.getsize(os.path.join(PARTS, name)) for name in finished_names()) * 2
+    # libhdf5's crash is expected, and none that a sanitizer has to tell of.
+    asan = os.environ.get("ASAN_OPTIONS", "") + ":handle_segv=0"
+    refused("8 of 12 cells are done, --resume goes on", "c.yaml", "-q", "--resume",
+            env=dict(os.environ, ASAN_OPTIONS=asan), preexec_fn=lambda:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (size, size)))
+    assert not os.path.exists(OUT) and len(finished_names()) == 8
+    assert not any(".part-" in name for name in os.listdir(PARTS)), os.listdir(PARTS)
+    run(1, "c.yaml", "-q", "--resume")
+    check_same(expected, before, "a full disk")
+    remove_all()
+
     write("c.yaml", ENDLESS.replace("1e8", "20000"))
 
     def limit():
@@ -284,10 +398,12 @@ def main():
     write("c.yaml", CONFIG)
     expected = test_jobs()
     test_kills(expected, n_kills)
+    test_end(expected, max(n_kills // 10, 1))
+    test_beginning(expected)
+    test_full_disk(expected)
     test_refusals()
     test_worker_dies()
     test_interrupt()
-    test_full_disk()
 
 
 main()
