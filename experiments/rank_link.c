@@ -53,7 +53,7 @@ static mb_status ask(const mb_rank_link *link, mb_note *note) {
 
 static mb_status begin(void *context, mb_status status) {
   const mb_rank_link *link = context;
-  mb_note note = {.kind = MB_NOTE_BEGIN, .status = status};
+  mb_note note = {.kind = MB_NOTE_BEGIN, .status = (int32_t)status};
 
   MB_TRY(ask(link, &note));
   if (status != MB_OK) {
