@@ -50,6 +50,32 @@ static bool add_inputs(file_list *files, const mb_config *config) {
   return fits;
 }
 
+static bool add_all_inputs(file_list *files, const mb_sweep *sweep) {
+  bool fits = true;
+
+  for (size_t i = 0; fits && i < sweep->n_cells; i++) {
+    fits = add_inputs(files, sweep->cell[i].config);
+  }
+  return fits;
+}
+
+static bool is_older(const struct timespec *a, const struct timespec *b) {
+  return a->tv_sec < b->tv_sec || (a->tv_sec == b->tv_sec && a->tv_nsec <= b->tv_nsec);
+}
+
+bool mb_manifest_is_older(const mb_sweep *sweep, const char *path) {
+  file_list files = {0, 0, NULL};
+  struct stat made;
+  struct stat input;
+  bool older = stat(path, &made) == 0 && add_all_inputs(&files, sweep);
+
+  for (size_t i = 0; older && i < files.n; i++) {
+    older = stat(files.path[i], &input) == 0 && is_older(&input.st_mtim, &made.st_mtim);
+  }
+  free(files.path);
+  return older;
+}
+
 static void write_file(FILE *stream, const char *path) {
   struct stat state;
   char *absolute = realpath(path, NULL);
@@ -68,12 +94,9 @@ mb_status mb_manifest_format(const mb_sweep *sweep, char **text) {
   file_list files = {0, 0, NULL};
   char *made = NULL;
   size_t size = 0;
-  bool fits = true;
   FILE *stream = open_memstream(&made, &size);
+  bool fits = add_all_inputs(&files, sweep);
 
-  for (size_t i = 0; stream != NULL && fits && i < sweep->n_cells; i++) {
-    fits = add_inputs(&files, sweep->cell[i].config);
-  }
   if (stream != NULL) {
     (void)fprintf(stream, "code: moebal %s (%s)\n", MOEBAL_VERSION, MOEBAL_GIT_VERSION);
     for (size_t i = 0; i < files.n; i++) {

@@ -2,6 +2,8 @@
 #ifndef MB_EXPERIMENTS_MANIFEST_H
 #define MB_EXPERIMENTS_MANIFEST_H
 
+#include <stdbool.h>
+
 #include "balancer/status.h"
 #include "experiments/sweep.h"
 
@@ -10,6 +12,9 @@
  * and the config. @param text Transferred: free() it. Written only on MB_OK.
  */
 MB_NODISCARD mb_status mb_manifest_format(const mb_sweep *sweep, char **text);
+
+/** Whether every file that a cell reads is there, and none was changed after `path` was. */
+bool mb_manifest_is_older(const mb_sweep *sweep, const char *path);
 
 /** @return MB_OK: they are the same; MB_ERR_IO with the first lines that differ. */
 MB_NODISCARD mb_status mb_manifest_compare(const char *theirs, const char *ours);

@@ -9,6 +9,7 @@
 #include "experiments/apart.h"
 #include "experiments/cell.h"
 #include "experiments/interrupt.h"
+#include "experiments/manifest.h"
 #include "experiments/part.h"
 #include "experiments/parts.h"
 #include "experiments/results_file.h"
@@ -68,7 +69,8 @@ static bool provenance_is(const mb_results_file *file, const char *name, const c
   return same;
 }
 
-/* Whether the output is of this very sweep, made by this very code; then what failed is noted. */
+/* Whether the output is of this very sweep, made by this very code of what its inputs still are;
+ * then what failed is noted. */
 static bool is_complete(const mb_sweep *sweep, const char *output, mb_sweep_outcome *outcome) {
   mb_results_file *file = NULL;
 
@@ -78,7 +80,8 @@ static bool is_complete(const mb_sweep *sweep, const char *output, mb_sweep_outc
   }
   bool complete = provenance_is(file, "config", sweep->text) &&
                   provenance_is(file, "version", MOEBAL_VERSION) &&
-                  provenance_is(file, "git", MOEBAL_GIT_VERSION);
+                  provenance_is(file, "git", MOEBAL_GIT_VERSION) &&
+                  mb_manifest_is_older(sweep, output);
   const mb_results_cells *cells = mb_results_file_cells(file);
   for (size_t i = 0; i < cells->n_cells && complete; i++) {
     if (cells->cell[i].error[0] != '\0') {

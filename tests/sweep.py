@@ -3,6 +3,7 @@
 import hashlib
 import os
 import random
+import re
 import resource
 import shutil
 import signal
@@ -358,6 +359,28 @@ def test_refusals():
     os.remove(OUT)
 
 
+def test_changed_trace():
+    """Results of a trace that was recorded anew are made anew."""
+    def generate(seed):
+        subprocess.run([MOEBAL, "trace", "generate", "-g", "domains", "-S", str(seed), "-o", "t.h5",
+                        *(word for key in ("steps=60", "layers=3", "experts=16", "top_k=2")
+                          for word in ("--set", key))], check=True, stdout=subprocess.DEVNULL)
+
+    generate(1)
+    write("c.yaml", re.sub("trace: .*", "trace: {file: t.h5}", ENDLESS)
+          .replace("trace.generate.steps: [60, 1e8, 70, 80]", "schedule.interval: [5, 10]"))
+    run(0, "c.yaml", "-q")
+    first = datasets()
+    inode = os.stat(OUT).st_ino
+    run(0, "c.yaml", "-q", "--resume")
+    assert os.stat(OUT).st_ino == inode, "what is complete was made again"
+    generate(2)
+    run(0, "c.yaml", "-q", "--resume")
+    assert datasets() != first, "results of a trace that is no more"
+    os.remove(OUT)
+    os.remove("t.h5")
+
+
 def test_full_disk(expected):
     """A disk that is full ends the sweep in a line; with room, it goes on."""
     # Room for each part, but not for all in one.
@@ -402,6 +425,7 @@ def main():
     test_beginning(expected)
     test_full_disk(expected)
     test_refusals()
+    test_changed_trace()
     test_worker_dies()
     test_interrupt()
 
