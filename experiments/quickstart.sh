@@ -1,5 +1,5 @@
 #!/bin/sh
-# From a fresh clone to figures: installs what is missing, builds, and replays two traces through all
+# From a fresh clone to figures and reports: installs what is missing, builds, and replays two traces through all
 # strategies: recorded routing that comes with the project, then a generated trace of DeepSeek-V3's
 # size. Results and figures go to results/ in the project's folder.
 set -eu
@@ -17,7 +17,8 @@ for name in recorded quickstart; do
   echo
   "$moebal" run "experiments/$name.yaml" -o "results/$name.h5"
   "$moebal" plot "results/$name.h5" -o "results/$name" --format pdf,svg,png
+  "$moebal" report "results/$name.h5" -o "results/$name.html"
 done
 echo
-echo "Look at $root/results/recorded/imbalance_over_time.png: recorded routing,"
-echo "and at $root/results/quickstart/imbalance_over_time.png: generated loads."
+echo "Open $root/results/recorded.html in a browser: recorded routing,"
+echo "and $root/results/quickstart.html: generated loads. The figures are in the folders beside them."
