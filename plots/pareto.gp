@@ -27,11 +27,6 @@ do for [i = 1 : n] {
                               column(low(i)) < bottom ? (bottom = column(low(i))) : 0) nooutput
   }
 }
-array bars[n]
-do for [i = 1 : n] {
-  bars[i] = 0
-  if (points[i] > 0) { stats table skip 1 using (column(low(i)) > 0 ? (bars[i] = bars[i] + 1) : 0) nooutput }
-}
 is_line(i) = points[i] == 0 && level[i] == level[i]
 do for [i = 1 : n] { if (is_line(i) && top == 0) { top = level[i]; bottom = level[i] } }
 if (top == 0) { top = 2; bottom = 1 }
@@ -72,23 +67,47 @@ set label 3 "run imbalance (max / mean)" center rotate at screen across(0.11), g
 do for [i = 1 : n] {
   if (is_line(i)) { set arrow 500 + i from graph 0, first level[i] to graph 1, first level[i] nohead back ls style[i] lw 0.7 }
 }
+# The swept values of the first and the last strategy that has several points: of the cheaper one below
+# and left of them, of the other above and right, those left out that would stand on each other.
 first_named = 0; last_named = 0
 do for [i = 1 : n] {
   if (points[i] > 1 && style[i] <= n_styles) { first_named = first_named == 0 ? i : first_named; last_named = i }
 }
-# Beyond the end of the bar, where the strategy has bars. gnuplot ends at a series of labels without
-# a label, so that only those that have some are drawn.
-array named[2]
+at_x(v) = ratio < 4 ? v : log(v)
+span_x = at_x(most) - at_x(least) > 0 ? at_x(most) - at_x(least) : 1
+span_y = top - bottom > 0 ? top - bottom : 1
+total(k) = sum [r = k * n_rows + 1 : (k + 1) * n_rows] (cost_of[r] > 0 ? cost_of[r] : 0)
+array cost_of[2 * n_rows]
+array mean_of[2 * n_rows]
+array value_of[2 * n_rows]
+named(k) = k == 0 ? first_named : last_named
 n_named = first_named == 0 ? 0 : first_named == last_named ? 1 : 2
-named[1] = first_named > 0 ? first_named : 1
-named[2] = last_named > 0 ? last_named : 1
-side(i) = i == first_named ? 0.55 : -0.55
-beside(i) = bars[i] < points[i] ? column(mean(i)) : i == first_named ? column(high(i)) : column(low(i))
+do for [k = 0 : n_named - 1] {
+  i = named(k)
+  stats table skip 1 using (cost_of[k * n_rows + int(column(0)) + 1] = column(cost(i)), \
+                            mean_of[k * n_rows + int(column(0)) + 1] = column(mean(i)), \
+                            value_of[k * n_rows + int(column(0)) + 1] = strcol(2), 0) nooutput
+}
+set style textbox opaque noborder margins 0.2,0.2
+cheaper = n_named == 2 && total(0) > total(1) ? 1 : 0
+do for [k = 0 : n_named - 1] {
+  side = k == cheaper ? -1 : 1
+  shown_x = 1e300; shown_y = 1e300
+  do for [r = k * n_rows + 1 : (k + 1) * n_rows] {
+    if (cost_of[r] > 0 && mean_of[r] > 0 && \
+        (abs(at_x(cost_of[r]) - shown_x) > 0.07 * span_x || abs(mean_of[r] - shown_y) > 0.09 * span_y)) {
+      shown_x = at_x(cost_of[r]); shown_y = mean_of[r]
+      if (side < 0) {
+        set label 600 + r value_of[r] at first cost_of[r], first mean_of[r] right offset -0.6,-0.6 front boxed font font(0.83 * small) tc rgb colour[named(k)]
+      } else {
+        set label 600 + r value_of[r] at first cost_of[r], first mean_of[r] left offset 0.6,0.6 front boxed font font(0.83 * small) tc rgb colour[named(k)]
+      }
+    }
+  }
+}
 readout = "name=condition each=x" . (ratio < 4 ? "" : " log=x")
 plot for [i = 1 : n] table skip 1 using (column(cost(i))):(column(low(i))):(0):(column(high(i)) - column(low(i))) \
        with vectors heads size screen 0.006,90 lc rgb colour[i] lw 0.6 dt 1, \
      for [i = 1 : n] table skip 1 using (column(cost_low(i)) > 0 ? column(cost_low(i)) : NaN):(column(mean(i))):(column(cost_high(i)) - column(cost_low(i))):(0) \
        with vectors heads size screen 0.006,90 lc rgb colour[i] lw 0.6 dt 1, \
-     for [i = 1 : n] table skip 1 using (column(cost(i))):(column(mean(i))) with linespoints ls style[i], \
-     for [k = 1 : n_named] table skip 1 using (column(cost(named[k]))):(beside(named[k])):(strcol(2)) \
-       with labels center offset 0,side(named[k]) font font(0.83 * small) tc rgb colour[named[k]]
+     for [i = 1 : n] table skip 1 using (column(cost(i))):(column(mean(i))) with linespoints ls style[i]

@@ -6,5 +6,5 @@ height(n) = 2.3
 load folder . "style.gp"
 unit = ""
 stats table skip 1 every ::0::0 using (unit = strcol(1), 0) nooutput
-cost_name = sprintf("moved to a GPU by step (%s)", unit)
+cost_name = sprintf("moved to a GPU by step (%s); numbers: interval", unit)
 load folder . "pareto.gp"

@@ -56,7 +56,9 @@ unset table
 width = 3.33 # one column of a paper
 text = 7     # points
 small = 6
-text_width(t) = 0.56 * text / 72.0 * strlen(t) # near enough for any sans serif
+# In a wide sans serif, which is near enough for any.
+em(c) = strstrt("mwMW@%", c) > 0 ? 0.95 : strstrt("fijlt.,:;' ()/-", c) > 0 ? 0.35 : 0.61
+text_width(t) = text / 72.0 * (strlen(t) > 0 ? sum [k = 1 : strlen(t)] em(t[k : k]) : 0)
 across(x) = x / width
 down(y) = 1 - y / tall
 

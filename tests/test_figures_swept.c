@@ -275,7 +275,9 @@ static void test_moved_bytes(void) {
       "1.3\t1.051586229\t1.548413771\t2500\t2500\t2500\t3\n"
       "MB\t10\tNaN\tNaN\tNaN\tNaN\tNaN\tNaN\t0\t"
       "1.6\t0.3293795264\t2.870620474\t750\t-2426.551184\t3926.551184\t2\n",
-      "means over n = 3 seeds; bars: 95 % intervals over the seeds by Student's t.\n"
+      "Means over n = 2 to 3 seeds, with 95 % intervals over the seeds by Student's t.\n"
+      "Intervals are of means over runs that the strategies share, not of the strategies' "
+      "differences: `moebal compare` compares them in pairs.\n"
       "1 cell failed, and is left out.\n");
 }
 
@@ -309,7 +311,7 @@ static void test_redundancy(void) {
       "slots\tgigabytes\tnone\tnone:low\tnone:high\tnone:n\tl2_x\tl2_x:low\tl2_x:high\tl2_x:n\n"
       "2\t2\t2\t2\t2\t2\t1.5\t-1.676551184\t4.676551184\t2\n"
       "3\t3\t1.5\tNaN\tNaN\t1\t1.25\tNaN\tNaN\t1\n",
-      "means over n = 2 relabellings of the experts; bars: 95 % intervals over the "
+      "Means over n = 1 to 2 relabellings of the experts, with 95 % intervals over the "
       "relabellings by Student's t, which say what ties and the order of experts do, and "
       "nothing of other traffic.\n");
 }
@@ -329,7 +331,8 @@ static void test_seeds_and_relabellings(void) {
       "l2_x\tl2_x:low\tl2_x:high\tl2_x:x\tl2_x:x_low\tl2_x:x_high\tl2_x:n\n"
       "ms\t-\t2\t2\t2\tNaN\tNaN\tNaN\t2\t"
       "1.625\t0.03672440798\t3.213275592\t3\t3\t3\t2\n",
-      "means over n = 2 seeds, each the mean over 2 relabellings of the experts;");
+      "Means over n = 2 seeds, each the mean over 2 relabellings of the experts, with 95 % "
+      "intervals over the seeds by Student's t.\n");
 }
 
 /* A parameter that none does not have: one point. */
