@@ -43,10 +43,17 @@ draw() {
   "$MOEBAL" plot "$folder/$config.h5" -o "$folder" --format pdf,svg,png $figures >/dev/null
 }
 
-# of_generated FOLDER: the configs as they are. The planner is timed with nothing beside it.
+# draw_timed ...: the same on one thread and a cell at a time: the planner is timed with nothing beside
+# it.
+draw_timed() (
+  export OMP_NUM_THREADS=1
+  draw "$@" --resume --jobs 1
+)
+
+# of_generated FOLDER: the configs as they are.
 of_generated() {
   draw "$1" one_run "$one_run"
-  draw "$1" pareto_planner_time "-F pareto_planner_time" --resume --jobs 1
+  draw_timed "$1" pareto_planner_time "-F pareto_planner_time"
   for config in pareto_moved_bytes interval_window redundancy batch_size ep_size; do
     draw "$1" "$config" "-F $config" --resume --jobs "$jobs"
   done
@@ -78,7 +85,7 @@ of_trace() {
   over="relabel: 1..8"
 
   draw "$folder" one_run "$one_run" "$@"
-  draw "$folder" pareto_planner_time "-F pareto_planner_time" "$@" --resume --jobs 1 \
+  draw_timed "$folder" pareto_planner_time "-F pareto_planner_time" "$@" \
     --set "sweep={parameters.max_rounds: [0, 1, 2, 5, 10, 20, 50], $over}"
   draw "$folder" pareto_moved_bytes "-F pareto_moved_bytes" "$@" --resume --jobs "$jobs" \
     --set "sweep={schedule.interval: [$(products "$interval" 1 2 4 8)], $over}"

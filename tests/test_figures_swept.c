@@ -15,6 +15,7 @@ typedef struct cell {
   int64_t interval, window, slots, gpus;
   double load; /* of every step */
   const char *error;
+  bool none_plans; /* none has plans too */
 } cell;
 
 typedef struct sweep {
@@ -107,7 +108,7 @@ static void put_summary(hid_t file, const sweep *all) {
   results_check(H5Tclose(type));
 }
 
-/* What a newer file has of plans: of none, no plan; of l2_x, two, made at the steps 2 and 4. */
+/* What a newer file has of plans, made at the steps 2 and 4. */
 static void put_plans(hid_t file, const char *run, const char *label, hsize_t n_plans,
                       hsize_t n_gpus) {
   static const int64_t step[PLANS] = {2, 4};
@@ -115,6 +116,7 @@ static void put_plans(hid_t file, const char *run, const char *label, hsize_t n_
   static const float planned[PLANS * RESULTS_LAYERS] = {1.25F, 1.75F, 1.5F, 2.0F};
   static const float before[] = {4, 0, 3, 1, 2, 2, 0, 0};
   static const float after[] = {3, 1, 1, 1, 4, 0, 0, 0};
+  static const float after_none[] = {2, 2, 2, 2, 2, 2, 0, 0};
   static const double seconds[PLANS] = {0.002, 0.004};
   const hsize_t dims[3] = {n_plans, RESULTS_LAYERS, n_gpus};
   char name[64];
@@ -125,7 +127,8 @@ static void put_plans(hid_t file, const char *run, const char *label, hsize_t n_
   results_put_dataset(plans, "moved_experts", H5T_NATIVE_INT32, 2, dims, moved);
   results_put_dataset(plans, "planned_imbalance", H5T_NATIVE_FLOAT, 2, dims, planned);
   results_put_dataset(plans, "gpu_load_before", H5T_NATIVE_FLOAT, 3, dims, before);
-  results_put_dataset(plans, "gpu_load_after", H5T_NATIVE_FLOAT, 3, dims, after);
+  results_put_dataset(plans, "gpu_load_after", H5T_NATIVE_FLOAT, 3, dims,
+                      strcmp(label, "none") == 0 ? after_none : after);
   results_check(H5Gclose(plans));
   (void)snprintf(name, sizeof name, "/timing/%s/%s", run, label);
   hid_t create = H5Pcreate(H5P_LINK_CREATE);
@@ -147,6 +150,7 @@ static void put_run(hid_t file, size_t number, const cell *one) {
   (void)snprintf(path, sizeof path, "/runs/%s", run);
   content.run = run;
   content.n_plans = one->gpus == 2 ? PLANS : 0;
+  content.n_plans_none = one->none_plans ? PLANS : 0;
   content.effect_step[2] = content.effect_step[3] = 4;
   results_put_run(file, &content);
   hid_t group = H5Gopen2(file, path, H5P_DEFAULT);
@@ -163,7 +167,7 @@ static void put_run(hid_t file, size_t number, const cell *one) {
   }
   results_put_dataset(group, "step_load", H5T_NATIVE_DOUBLE, 1, &n_steps, load);
   results_check(H5Gclose(group));
-  put_plans(file, run, "none", 0, (hsize_t)one->gpus);
+  put_plans(file, run, "none", content.n_plans_none, (hsize_t)one->gpus);
   put_plans(file, run, "l2_x", content.n_plans, (hsize_t)one->gpus);
 }
 
@@ -443,11 +447,22 @@ static void test_in_sample(void) {
 /* Gains: 0.5 in both layers of the first plan, -1 in the first of the second. The median is that of
    plan 0 in layer 3. */
 static void test_gpu_load(void) {
+  const sweep both = {.key = {"seed"},
+                      .n = 1,
+                      .cells = {{{"1"}, 2.0, 1.5, .interval = 2, .none_plans = true, SMALL}}};
+
   check_table("gpu_load", plans_file(), 0,
               "gpu\tl2_x\tl2_x:before\tl2_x:plan\tl2_x:step\tl2_x:layer\n"
               "1\t1.5\t2\t0\t2\t3\n"
               "2\t0.5\t0\t0\t2\t3\n",
               "l2_x: plan 0, made at step 2, layer 3: 2.000 becomes 1.500.\n");
+  /* Where none plans too, it chooses: its gains are 1 and 0.5, then 0. */
+  check_table("gpu_load", write_sweep("both_plan.h5", &both), 0,
+              "gpu\tnone\tnone:before\tnone:plan\tnone:step\tnone:layer\t"
+              "l2_x\tl2_x:before\tl2_x:plan\tl2_x:step\tl2_x:layer\n"
+              "1\t1\t1.5\t0\t2\t7\t1\t1.5\t0\t2\t7\n"
+              "2\t1\t0.5\t0\t2\t7\t1\t0.5\t0\t2\t7\n",
+              "of none whose whole interval is in the scored steps");
 }
 
 /* The last plan counts only if its whole interval is there, and the first if it is scored. */
