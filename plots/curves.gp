@@ -46,14 +46,19 @@ if (y_from == 1) {
 set rmargin at screen across(width - 0.2)
 set grid x
 set xtics nomirror ()
-do for [k = 1 : n_ticks] { set xtics add (sprintf("%.3g", ticks[k]) ticks[k]) }
+do for [k = 1 : n_ticks] { set xtics add (number(ticks[k]) ticks[k]) }
 if (x_log) {
   set logscale x
   edge = most > least ? (most / least) ** 0.05 : 1.1
-  set xrange [least / edge : most * edge]
+  x_from = least / edge; x_to = most * edge
 } else {
   edge = most > least ? 0.05 * (most - least) : 0.5
-  set xrange [least - edge : most + edge]
+  x_from = least - edge; x_to = most + edge
+}
+set xrange [x_from : x_to]
+if (exists("above_per_x")) {
+  set x2range [above_per_x * x_from : above_per_x * x_to]
+  if (x_log) { set logscale x2 }
 }
 set label 1 x_name center at graph 0.5, screen down(tall - 0.08)
 set label 3 y_name center rotate at screen across(0.11), graph 0.5

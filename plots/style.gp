@@ -59,6 +59,8 @@ small = 6
 # In a wide sans serif, which is near enough for any.
 em(c) = strstrt("mwMW@%", c) > 0 ? 0.95 : strstrt("fijlt.,:;' ()/-", c) > 0 ? 0.35 : 0.61
 text_width(t) = text / 72.0 * (strlen(t) > 0 ? sum [k = 1 : strlen(t)] em(t[k : k]) : 0)
+# A number at an axis, as a hundred or a thousand and never as 1e+03.
+number(v) = v >= 1000 ? sprintf("%.0f", v) : sprintf("%.3g", v)
 across(x) = x / width
 down(y) = 1 - y / tall
 

@@ -13,7 +13,8 @@ typedef struct cell {
   double none, l2_x; /* run_imbalance */
   int64_t moved;     /* by l2_x, in 4 scored steps */
   int64_t interval, window, slots, gpus;
-  double load; /* of every step */
+  int64_t top_k; /* 0: the file does not say */
+  double load;   /* of every step */
   const char *error;
   bool none_plans; /* none has plans too */
 } cell;
@@ -162,6 +163,9 @@ static void put_run(hid_t file, size_t number, const cell *one) {
   results_put_number(group, "n_nodes", 1);
   results_put_number(group, "n_gpus", one->gpus);
   put_real(group, "expert_bytes", 5e8);
+  if (one->top_k > 0) {
+    results_put_number(group, "top_k", one->top_k);
+  }
   for (size_t t = 0; t < 6; t++) {
     load[t] = one->load;
   }
@@ -364,12 +368,14 @@ static void test_batch_size(void) {
                          {{"1", "2"}, 1.6, 1.5, .interval = 2, SMALL},
                          {{"4", "1"}, 2.0, 1.0, .interval = 2, SMALL}}};
 
+  /* A step of 80 in 2 layers: 40 a layer are 20 tokens of 2 experts each, or 10 of each of 4. */
+  all.cells[0].top_k = all.cells[1].top_k = 2;
   all.cells[2].load = 320;
   check_table("batch_size", write_sweep("merge.h5", &all), -1,
-              "tokens\tl2_x\tl2_x:low\tl2_x:high\tl2_x:n\n"
-              "10\t15.625\t-103.4956694\t134.7456694\t2\n"
-              "40\t50\tNaN\tNaN\t1\n",
-              "mean tokens of an expert, by layer and step");
+              "expert_tokens\ttokens\tl2_x\tl2_x:low\tl2_x:high\tl2_x:n\n"
+              "10\t20\t15.625\t-103.4956694\t134.7456694\t2\n"
+              "40\tNaN\t50\tNaN\tNaN\t1\n",
+              "above: tokens of an expert in a layer and step; both the mean of the scored steps.");
 }
 
 static void test_ep_size(void) {
