@@ -390,6 +390,8 @@ static void test_ep_size(void) {
               "gpus\tnone\tnone:low\tnone:high\tnone:n\tl2_x\tl2_x:low\tl2_x:high\tl2_x:n\n"
               "2\t1.5\tNaN\tNaN\t1\t1.25\tNaN\tNaN\t1\n"
               "4\t2\tNaN\tNaN\t1\t1.5\tNaN\tNaN\t1\n",
+              "Cluster: 2 GPUs on 1 node, 4 slots for 4 experts a layer, each of 500 MB.\n"
+              "Schedule: a plan every 2 steps, from the last 2.\n"
               "Swept: cluster.gpus 4, 2.\nSwept: cluster.slots 8, 4.\n");
 }
 
