@@ -1,7 +1,7 @@
 # What the two figures of balance against a cost share; they set `cost_name` and load style.gp before.
 # Points are means, bars their 95 % intervals in both directions; the small numbers are the swept
 # values, at the first and the last strategy that has several points. A strategy without a cost is a
-# line across, or a remark at the top where it would take the others' place.
+# line across; one that would take the others' place is a remark at the top.
 mean(i) = first + (i - 1) * stride
 low(i) = mean(i) + 1
 high(i) = mean(i) + 2
@@ -12,26 +12,47 @@ cost_high(i) = mean(i) + 5
 least = 1e300; most = 0; bottom = 1e300; top = 0
 array points[n]
 array level[n]
+array lowest[n]
+array highest[n]
+array beside[n]
 do for [i = 1 : n] {
   points[i] = 0
   level[i] = NaN
-  stats table skip 1 using (column(cost(i)) > 0 ? (points[i] = points[i] + 1, \
-      least = column(cost(i)) < least ? column(cost(i)) : least, most = column(cost(i)) > most ? column(cost(i)) : most) : 0, \
+  lowest[i] = 1e300
+  highest[i] = 0
+  beside[i] = 0
+  stats table skip 1 using (column(cost(i)) > 0 ? (points[i] = points[i] + 1) : 0, \
       column(mean(i)) > 0 ? (level[i] = column(mean(i))) : 0) nooutput
-  if (points[i] > 0) {
-    stats table skip 1 using (column(mean(i)) < bottom ? (bottom = column(mean(i))) : 0, \
-                              column(mean(i)) > top ? (top = column(mean(i))) : 0) nooutput
-    stats table skip 1 using (column(cost_low(i)) > 0 && column(cost_low(i)) < least ? (least = column(cost_low(i))) : 0, \
-                              column(cost_high(i)) > most ? (most = column(cost_high(i))) : 0) nooutput
-    stats table skip 1 using (column(high(i)) > top ? (top = column(high(i))) : 0, \
-                              column(low(i)) < bottom ? (bottom = column(low(i))) : 0) nooutput
+  stats table skip 1 using (column(mean(i)) < lowest[i] ? (lowest[i] = column(mean(i))) : 0, \
+                            column(mean(i)) > highest[i] ? (highest[i] = column(mean(i))) : 0) nooutput
+  stats table skip 1 using (column(high(i)) > highest[i] ? (highest[i] = column(high(i))) : 0, \
+                            column(low(i)) < lowest[i] ? (lowest[i] = column(low(i))) : 0) nooutput
+  if (points[i] > 0 && style[i] <= n_styles) {
+    bottom = lowest[i] < bottom ? lowest[i] : bottom
+    top = highest[i] > top ? highest[i] : top
   }
 }
+# A reference that is far from the strategies would press them onto one line.
+beyond = ""
+do for [i = 1 : n] { if (points[i] > 0 && style[i] > n_styles) {
+  if (top > 0 && (lowest[i] > top + 1.5 * (top - bottom) || highest[i] < bottom - 1.5 * (top - bottom))) {
+    beside[i] = 1
+    beyond = beyond . (beyond eq "" ? "" : ", ") . sprintf("%s: %.3f to %.3f", label[i], lowest[i], highest[i])
+  } else {
+    bottom = lowest[i] < bottom ? lowest[i] : bottom
+    top = highest[i] > top ? highest[i] : top
+  }
+} }
+do for [i = 1 : n] { if (points[i] > 0 && !beside[i]) {
+  stats table skip 1 using (column(cost(i)) > 0 && column(cost(i)) < least ? (least = column(cost(i))) : 0, \
+                            column(cost(i)) > most ? (most = column(cost(i))) : 0) nooutput
+  stats table skip 1 using (column(cost_low(i)) > 0 && column(cost_low(i)) < least ? (least = column(cost_low(i))) : 0, \
+                            column(cost_high(i)) > most ? (most = column(cost_high(i))) : 0) nooutput
+} }
 is_line(i) = points[i] == 0 && level[i] == level[i]
 do for [i = 1 : n] { if (is_line(i) && top == 0) { top = level[i]; bottom = level[i] } }
 if (top == 0) { top = 2; bottom = 1 }
 reach = top + 0.6 * (top - bottom)
-beyond = ""
 do for [i = 1 : n] { if (is_line(i)) {
   if (level[i] > reach || level[i] < bottom - (top - bottom)) {
     beyond = beyond . (beyond eq "" ? "" : ", ") . sprintf("%s: %.3f", label[i], level[i])
@@ -43,7 +64,7 @@ do for [i = 1 : n] { if (is_line(i)) {
 least = most > 0 ? least : 0.1
 most = most > 0 ? most : 1
 ratio = most / least > 1.5 ? most / least : 1.5
-margin_y = top - bottom > 0.01 ? 0.1 * (top - bottom) : 0.01
+margin_y = top - bottom > 0.001 ? 0.1 * (top - bottom) : 0.01
 
 set logscale x
 set xrange [least / ratio ** 0.08 : most * ratio ** 0.10]
