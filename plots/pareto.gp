@@ -9,6 +9,9 @@ cost(i) = mean(i) + 3
 cost_low(i) = mean(i) + 4
 cost_high(i) = mean(i) + 5
 
+# Points of two swept keys lie on no line, and their labels need more room.
+two_keys = 0
+stats table skip 1 using (strstrt(strcol(2), " ") > 0 ? (two_keys = 1) : 0) nooutput
 least = 1e300; most = 0; bottom = 1e300; top = 0
 array points[n]
 array level[n]
@@ -112,7 +115,7 @@ do for [k = 0 : n_named - 1] {
 set style textbox opaque noborder margins 0.2,0.2
 cheaper = n_named == 2 && total(0) > total(1) ? 1 : 0
 do for [k = 0 : n_named - 1] {
-  side = k == cheaper ? -1 : 1
+  side = k == cheaper && !two_keys ? -1 : 1
   shown_x = 1e300; shown_y = 1e300
   do for [r = k * n_rows + 1 : (k + 1) * n_rows] {
     if (cost_of[r] > 0 && mean_of[r] > 0 && \
@@ -126,9 +129,10 @@ do for [k = 0 : n_named - 1] {
     }
   }
 }
+symbols = two_keys ? "points" : "linespoints"
 readout = "name=condition each=x" . (ratio < 4 ? "" : " log=x")
 plot for [i = 1 : n] table skip 1 using (column(cost(i))):(column(low(i))):(0):(column(high(i)) - column(low(i))) \
        with vectors heads size screen 0.006,90 lc rgb colour[i] lw 0.6 dt 1, \
      for [i = 1 : n] table skip 1 using (column(cost_low(i)) > 0 ? column(cost_low(i)) : NaN):(column(mean(i))):(column(cost_high(i)) - column(cost_low(i))):(0) \
        with vectors heads size screen 0.006,90 lc rgb colour[i] lw 0.6 dt 1, \
-     for [i = 1 : n] table skip 1 using (column(cost(i))):(column(mean(i))) with linespoints ls style[i]
+     for [i = 1 : n] table skip 1 using (column(cost(i))):(column(mean(i))) with @symbols ls style[i]
