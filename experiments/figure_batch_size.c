@@ -73,7 +73,8 @@ static mb_status tabulate(const mb_figure_source *source, mb_table *table, FILE 
   mb_figure_cells_put_curves(&cells, 2, names, table);
   (void)fputs(
       "Gain against the size of a step: the same loads, with more and more steps of the trace "
-      "summed into one. Small steps are noise, which no plan foresees.\n"
+      "summed into one. The smaller a step, the more of its imbalance is chance, which no plan "
+      "foresees.\n"
       "Across: tokens of a step, its load of a layer / top_k, where top_k is known; above: tokens "
       "of an expert in a layer and step; both the mean of the scored steps. Up: by how much the "
       "load of the fullest GPU is lower than without rebalancing, 1 - run_imbalance / that of "

@@ -93,8 +93,12 @@ of_trace() {
     --set "sweep={schedule.interval: [$(products "$interval" 1 2 4 8)], schedule.window: [$(products "$interval" 1 2 4 8 16)], $over}"
   draw "$folder" redundancy "-F redundancy" "$@" --resume --jobs "$jobs" \
     --set "sweep={cluster.slots: [$(products "$gpus" $a_gpu $((a_gpu + 1)) $((a_gpu + 2)) $((a_gpu + 4)) $((2 * a_gpu)))], $over}"
+  # Plans are made at the same steps of the trace, and at every one that is the most summed. Of a short
+  # trace 64 would leave but a handful.
+  merges="1, 4, 16, 64" plans="64, 16, 4, 1"
+  if [ "$steps" -lt 1024 ]; then merges="1, 4, 16" plans="16, 4, 1"; fi
   draw "$folder" batch_size "-F batch_size" "$@" --resume --jobs "$jobs" \
-    --set "sweep={zip: {trace.merge: [1, 4, 16, 64], schedule.interval: [64, 16, 4, 1], schedule.window: [64, 16, 4, 1]}, $over}"
+    --set "sweep={zip: {trace.merge: [$merges], schedule.interval: [$plans], schedule.window: [$plans]}, $over}"
   # Sizes that divide the experts, with one slot more on each GPU.
   sizes=
   slots=
