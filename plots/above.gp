@@ -5,6 +5,6 @@ set tmargin at screen down(legend_height + 0.34)
 set border 7
 set label 4 above_name center at graph 0.5, screen down(legend_height + 0.08)
 set x2tics out scale 0.5 ()
-set x2tics offset 0,-0.3 + tic_shift
+set x2tics offset 0,-0.3 - 0.4 * tic_shift
 array above_tick[256]
 n_above = 0

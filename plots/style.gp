@@ -90,7 +90,8 @@ tall = height(n) + legend_height
 # --- the terminal: the format by the figure's ending
 font(points) = sprintf("%s,%g", "Helvetica", points * font_scale)
 ending = figure[strlen(figure) - 3 :]
-tic_shift = 0 # lines that tic labels move up: the svg terminal sets them too low
+tic_shift = 0 # lines that tic labels move up: the svg terminal sets them too low,
+tic_right = 0 # and characters that those of y move right: it sets them too far left
 if (ending eq ".pdf") {
   font_scale = 1
   set terminal pdfcairo noenhanced color size width,tall font font(text) fontscale 0.75 \
@@ -98,6 +99,7 @@ if (ending eq ".pdf") {
 } else { if (ending eq ".svg") {
   font_scale = 96 / 72.0
   tic_shift = 0.5
+  tic_right = 0.6
   set terminal svg noenhanced size width * 96,tall * 96 font font(text) fontscale 1 \
     linewidth 1 dashlength 1.7 butt background "white"
 } else { if (ending eq ".png") {
@@ -113,6 +115,7 @@ set output figure
 set border 3 lw 0.6 lc rgb "#404040"
 set tics out nomirror scale 0.5 textcolor rgb "#000000"
 set xtics offset 0,tic_shift
+set ytics offset tic_right,0
 set grid y lt 1 lw 0.4 lc rgb "#E0E0E0" dt 1
 set key off
 set style fill solid border
