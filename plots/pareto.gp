@@ -122,9 +122,9 @@ do for [k = 0 : n_named - 1] {
         (abs(at_x(cost_of[r]) - shown_x) > 0.07 * span_x || abs(mean_of[r] - shown_y) > 0.09 * span_y)) {
       shown_x = at_x(cost_of[r]); shown_y = mean_of[r]
       if (side < 0) {
-        set label 600 + r value_of[r] at first cost_of[r], first mean_of[r] right offset -0.6,-0.6 front boxed font font(0.83 * small) tc rgb colour[named(k)]
+        set label 600 + r value_of[r] at first cost_of[r], first mean_of[r] right offset -0.6,-0.6 front @box font font(0.83 * small) tc rgb colour[named(k)]
       } else {
-        set label 600 + r value_of[r] at first cost_of[r], first mean_of[r] left offset 0.6,0.6 front boxed font font(0.83 * small) tc rgb colour[named(k)]
+        set label 600 + r value_of[r] at first cost_of[r], first mean_of[r] left offset 0.6,0.6 front @box font font(0.83 * small) tc rgb colour[named(k)]
       }
     }
   }
