@@ -71,10 +71,10 @@ products() {
 # intervals are over eight relabellings of the experts.
 of_trace() {
   folder=$1 trace=$2
-  set -- $("$MOEBAL" trace info "$trace" |
-    sed -n 's/^shape  *\([0-9]*\) steps x [0-9]* layers x \([0-9]*\) experts.*/\1 \2/p')
-  steps=$1 experts=$2
-  gpus=$((experts / 4))
+  info=$("$MOEBAL" trace info "$trace")
+  steps=$(echo "$info" | sed -n 's/^shape  *\([0-9]*\) steps.*/\1/p')
+  experts=$(echo "$info" | sed -n 's/^shape .* x \([0-9]*\) experts.*/\1/p')
+  gpus=$((experts > 4 ? experts / 4 : 1))
   while [ $gpus -gt 32 ] || [ $((experts % gpus)) -ne 0 ]; do gpus=$((gpus - 1)); done
   a_gpu=$((experts / gpus))
   interval=$((steps / 50 > 4 ? steps / 50 : 4))
@@ -112,6 +112,8 @@ of_trace() {
     --set "sweep={zip: {cluster.gpus: [$sizes], cluster.slots: [$slots]}, $over}"
 }
 
+# What is no trace is told before the minutes that the generated loads take.
+for trace in "$@"; do "$MOEBAL" trace info "$trace" >/dev/null; done
 mkdir -p "$out/generated"
 of_generated "$out/generated"
 for trace in "$@"; do
