@@ -76,6 +76,11 @@ if (beyond ne "") { set label 4 beyond . " (beyond this axis)" at graph 0.99, gr
 set rmargin at screen across(width - 0.2)
 set format x "%g"
 set format y "%.4g"
+# As many digits as tell the labels apart, and room for them.
+if (top - bottom < 0.006) {
+  set format y "%.5g"
+  set lmargin at screen across(0.62)
+}
 # A decade or two of a log axis need more labels than powers of ten.
 set xtics nomirror
 if (ratio < 4) { set xtics auto; unset logscale x; set xrange [least - 0.1 * (most - least) - 0.02 * least : most + 0.12 * (most - least) + 0.02 * most] } else {
