@@ -32,7 +32,7 @@ margin_y = top - bottom > 0.01 ? 0.06 * (top - bottom) : 0.01
 set yrange [bottom - (bottom == 0 && y_from == 0 ? 0 : margin_y) : top + margin_y]
 if (y_from == 1) {
   # Round imbalances, not too close to each other.
-  round_ones = "1.005 1.01 1.02 1.05 1.1 1.2 1.3 1.4 1.5 1.7 2 2.5 3 5 10 20 50 100 200 500 1000"
+  round_ones = "1.005 1.01 1.02 1.05 1.1 1.2 1.3 1.4 1.5 1.7 2 3 4 5 7 10 20 50 100 200 500 1000"
   set ytics ()
   last_label = -1e300
   do for [k = 1 : words(round_ones)] {
