@@ -96,7 +96,7 @@ set label 3 "run imbalance (max / mean)" center rotate at screen across(0.11), g
 do for [i = 1 : n] {
   if (is_line(i)) { set arrow 500 + i from graph 0, first level[i] to graph 1, first level[i] nohead back ls style[i] lw 0.7 }
 }
-# The swept values of the first and the last strategy that has several points: of the cheaper one below
+# The swept values of the first and the last strategy that has several points: of the better one below
 # and left of them, of the other above and right, those left out that would stand on each other.
 first_named = 0; last_named = 0
 do for [i = 1 : n] {
@@ -105,7 +105,8 @@ do for [i = 1 : n] {
 at_x(v) = ratio < 4 ? v : log(v)
 span_x = at_x(most) - at_x(least) > 0 ? at_x(most) - at_x(least) : 1
 span_y = top - bottom > 0 ? top - bottom : 1
-total(k) = sum [r = k * n_rows + 1 : (k + 1) * n_rows] (cost_of[r] > 0 ? cost_of[r] : 0)
+total(k) = sum [r = k * n_rows + 1 : (k + 1) * n_rows] \
+  (cost_of[r] > 0 && mean_of[r] > 0 ? at_x(cost_of[r]) / span_x + mean_of[r] / span_y : 0)
 array cost_of[2 * n_rows]
 array mean_of[2 * n_rows]
 array value_of[2 * n_rows]
@@ -118,9 +119,9 @@ do for [k = 0 : n_named - 1] {
                             value_of[k * n_rows + int(column(0)) + 1] = strcol(2), 0) nooutput
 }
 set style textbox opaque noborder margins 0.2,0.2
-cheaper = n_named == 2 && total(0) > total(1) ? 1 : 0
+better = n_named == 2 && total(0) > total(1) ? 1 : 0
 do for [k = 0 : n_named - 1] {
-  side = k == cheaper && !two_keys ? -1 : 1
+  side = k == better && !two_keys ? -1 : 1
   shown_x = 1e300; shown_y = 1e300
   do for [r = k * n_rows + 1 : (k + 1) * n_rows] {
     if (cost_of[r] > 0 && mean_of[r] > 0 && \
