@@ -118,19 +118,19 @@ do for [k = 0 : n_named - 1] {
                             mean_of[k * n_rows + int(column(0)) + 1] = column(mean(i)), \
                             value_of[k * n_rows + int(column(0)) + 1] = strcol(2), 0) nooutput
 }
-set style textbox opaque noborder margins 0.2,0.2
 better = n_named == 2 && total(0) > total(1) ? 1 : 0
+array is_shown[2 * n_rows]
+is_near(q, r) = abs(at_x(cost_of[q]) - at_x(cost_of[r])) < 0.07 * span_x && abs(mean_of[q] - mean_of[r]) < 0.09 * span_y
 do for [k = 0 : n_named - 1] {
   side = k == better && !two_keys ? -1 : 1
-  shown_x = 1e300; shown_y = 1e300
   do for [r = k * n_rows + 1 : (k + 1) * n_rows] {
-    if (cost_of[r] > 0 && mean_of[r] > 0 && \
-        (abs(at_x(cost_of[r]) - shown_x) > 0.07 * span_x || abs(mean_of[r] - shown_y) > 0.09 * span_y)) {
-      shown_x = at_x(cost_of[r]); shown_y = mean_of[r]
+    is_shown[r] = cost_of[r] > 0 && mean_of[r] > 0 ? 1 : 0
+    do for [q = k * n_rows + 1 : r - 1] { if (is_shown[q] && is_shown[r] && is_near(q, r)) { is_shown[r] = 0 } }
+    if (is_shown[r]) {
       if (side < 0) {
-        set label 600 + r value_of[r] at first cost_of[r], first mean_of[r] right offset -0.6,-0.6 front @box font font(0.83 * small) tc rgb colour[named(k)]
+        set label 600 + r value_of[r] at first cost_of[r], first mean_of[r] right offset -0.6,-0.6 font font(0.83 * small) tc rgb colour[named(k)]
       } else {
-        set label 600 + r value_of[r] at first cost_of[r], first mean_of[r] left offset 0.6,0.6 front @box font font(0.83 * small) tc rgb colour[named(k)]
+        set label 600 + r value_of[r] at first cost_of[r], first mean_of[r] left offset 0.6,0.6 font font(0.83 * small) tc rgb colour[named(k)]
       }
     }
   }

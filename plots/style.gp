@@ -92,7 +92,6 @@ font(points) = sprintf("%s,%g", "Helvetica", points * font_scale)
 ending = figure[strlen(figure) - 3 :]
 tic_shift = 0 # lines that tic labels move up: the svg terminal sets them too low,
 tic_right = 0 # and characters that those of y move right: it sets them too far left
-box = "boxed" # for labels that may stand on lines; the svg terminal would give them a style attribute
 if (ending eq ".pdf") {
   font_scale = 1
   set terminal pdfcairo noenhanced color size width,tall font font(text) fontscale 0.75 \
@@ -101,7 +100,6 @@ if (ending eq ".pdf") {
   font_scale = 96 / 72.0
   tic_shift = 0.5
   tic_right = 0.6
-  box = ""
   set terminal svg noenhanced size width * 96,tall * 96 font font(text) fontscale 1 \
     linewidth 1 dashlength 1.7 butt background "white"
 } else { if (ending eq ".png") {
