@@ -29,9 +29,13 @@ void mb_caption_put_setup(FILE *caption, const mb_results *results) {
   mb_shape shape;
 
   if (mb_results_read_shape(results, &shape) == MB_OK) {
-    (void)fprintf(caption, "Cluster: %zu GPUs on %zu %s, %zu slots for %zu experts a layer.\n",
+    (void)fprintf(caption, "Cluster: %zu GPUs on %zu %s, %zu slots for %zu experts a layer",
                   shape.n_gpus, shape.n_nodes, shape.n_nodes == 1 ? "node" : "nodes", shape.n_slots,
                   shape.n_experts);
+    if (run->expert_bytes > 0.0) {
+      (void)fprintf(caption, ", each of %.4g MB", run->expert_bytes / 1e6);
+    }
+    (void)fputs(".\n", caption);
   }
   if (run->interval > 0) {
     (void)fprintf(caption, "Schedule: a plan every %zu steps, from the last %zu", run->interval,

@@ -4,6 +4,7 @@
 #include <gsl/gsl_cdf.h>
 #include <math.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -469,32 +470,48 @@ void mb_figure_cells_put_points(const mb_figure_cells *cells, const char *unit, 
 
 /* --- captions --- */
 
+/* The least and the largest number of replicates that a mean of a measure is over. */
+static void find_replicates(const mb_figure_cells *cells, size_t *least, size_t *most) {
+  *least = SIZE_MAX;
+  *most = 0;
+  for (size_t i = 0; i < cells->n_conditions * cells->n_strategies * cells->n_measures; i++) {
+    size_t n = cells->estimate[i].n;
+    *least = n > 0 && n < *least ? n : *least;
+    *most = n > *most ? n : *most;
+  }
+}
+
 /* What means and intervals are over. */
 static void put_replicates(const mb_figure_cells *cells, FILE *caption) {
-  if (cells->n_seeds > 1 && cells->n_relabellings > 1) {
-    (void)fprintf(caption,
-                  "Points: means over n = %zu seeds, each the mean over %zu relabellings of the "
-                  "experts; bars: 95 %% intervals over the seeds by Student's t.\n",
-                  cells->n_seeds, cells->n_relabellings);
-  } else if (cells->n_seeds > 1) {
-    (void)fprintf(caption,
-                  "Points: means over n = %zu seeds; bars: 95 %% intervals over the seeds by "
-                  "Student's t.\n",
-                  cells->n_seeds);
-  } else if (cells->n_relabellings > 1) {
-    (void)fprintf(caption,
-                  "Points: means over n = %zu relabellings of the experts; bars: 95 %% intervals "
-                  "over the relabellings by Student's t, which say what ties and the order of "
-                  "experts do, and nothing of other traffic.\n",
-                  cells->n_relabellings);
-  } else {
+  const char *unit = cells->n_seeds > 1 ? "seeds" : "relabellings";
+  size_t least = 0;
+  size_t most = 0;
+
+  find_replicates(cells, &least, &most);
+  if (most < 2) {
     (void)fputs("n = 1 run a point: there are no intervals.\n", caption);
+    return;
   }
-  if (cells->n_seeds > 1 || cells->n_relabellings > 1) {
-    (void)fputs("Bars are of means over runs that the strategies share, not of the strategies' "
-                "differences: `moebal compare` compares them in pairs.\n",
+  (void)fputs("Means over n = ", caption);
+  if (least < most) {
+    (void)fprintf(caption, "%zu to ", least);
+  }
+  (void)fprintf(caption, "%zu %s%s", most, unit, cells->n_seeds > 1 ? "" : " of the experts");
+  if (cells->n_seeds > 1 && cells->n_relabellings > 1) {
+    (void)fprintf(caption, ", each the mean over %zu relabellings of the experts",
+                  cells->n_relabellings);
+  }
+  (void)fprintf(caption, ", with 95 %% intervals over the %s by Student's t", unit);
+  if (cells->n_seeds < 2) {
+    (void)fputs(", which say what ties and the order of experts do, and nothing of other traffic",
                 caption);
   }
+  (void)fputs(".\nIntervals are of means over runs that the strategies share, not of the "
+              "strategies' differences: `moebal compare` compares them in pairs.\n",
+              caption);
+}
+
+static void put_failed(const mb_figure_cells *cells, FILE *caption) {
   if (cells->n_failed > 0) {
     (void)fprintf(caption, "%zu %s failed, and %s left out.\n", cells->n_failed,
                   cells->n_failed == 1 ? "cell" : "cells", cells->n_failed == 1 ? "is" : "are");
@@ -526,6 +543,7 @@ mb_status mb_figure_cells_put_caption(const mb_figure_source *source, const mb_f
 
   MB_TRY(mb_results_file_open_run(source->file, cells->condition[0].first_cell, &run));
   put_replicates(cells, caption);
+  put_failed(cells, caption);
   mb_caption_put_trace(caption, mb_results_get_run(run));
   mb_caption_put_setup(caption, run);
   for (size_t i = 0; i < list->n_keys; i++) {

@@ -6,6 +6,15 @@
 #include "experiments/figure.h"
 #include "experiments/figure_caption.h"
 
+/* A layer of the plan that was made at a step: the same of all strategies, so that they can be
+   compared. */
+typedef struct choice {
+  bool made;
+  const char *label; /* of the strategy that it was chosen by */
+  size_t layer;
+  int64_t step;
+} choice;
+
 /* The loads of one layer's GPUs around one plan, as shares of their mean, the fullest GPU first. */
 typedef struct panel {
   const char *label;
@@ -67,32 +76,57 @@ static void sort_shares(size_t n, const float *load, double *share) {
   }
 }
 
-/* The median layer of a plan; panel->label stays NULL where there is none. `panel` has room. */
-static mb_status choose(const mb_results *results, size_t strategy, size_t n_gpus, panel *chosen) {
+/* The median layer of a plan of that strategy; choice->made stays false where there is none. */
+static mb_status choose(const mb_results *results, size_t strategy, size_t n_gpus,
+                        const mb_results_plans *plans, choice *chosen) {
   const mb_results_run *run = mb_results_get_run(results);
-  mb_results_plans plans;
+  candidate *found = calloc(plans->n_plans + 1, run->n_layers * sizeof *found);
 
-  MB_TRY(mb_results_read_plans(results, strategy, &plans));
-  candidate *found = calloc(plans.n_plans + 1, run->n_layers * sizeof *found);
   if (found == NULL) {
-    mb_results_plans_fini(&plans);
-    return MB_FAIL(MB_ERR_MEMORY, "no memory for %zu plans", plans.n_plans);
+    return MB_FAIL(MB_ERR_MEMORY, "no memory for %zu plans", plans->n_plans);
   }
-  size_t n = find_candidates(run, n_gpus, &plans, found);
+  size_t n = find_candidates(run, n_gpus, plans, found);
   if (n > 0) {
     qsort(found, n, sizeof *found, compare);
     const candidate *median = &found[(n - 1) / 2];
-    size_t at = (median->plan * run->n_layers + median->layer) * n_gpus;
-    chosen->label = run->labels[strategy];
-    chosen->plan = median->plan;
-    chosen->layer = median->layer;
-    chosen->step = plans.step[median->plan];
-    sort_shares(n_gpus, plans.next_before + at, chosen->before);
-    sort_shares(n_gpus, plans.next_after + at, chosen->after);
+    *chosen = (choice){.made = true,
+                       .label = run->labels[strategy],
+                       .layer = median->layer,
+                       .step = plans->step[median->plan]};
   }
   free(found);
-  mb_results_plans_fini(&plans);
   return MB_OK;
+}
+
+/* The chosen layer of the plan that was made at the chosen step; panel->label stays NULL where
+   there is none. `shown` has room. */
+static void fill(const mb_results_run *run, size_t strategy, size_t n_gpus,
+                 const mb_results_plans *plans, const choice *chosen, panel *shown) {
+  for (size_t k = 0; chosen->made && k < plans->n_plans; k++) {
+    if (plans->step[k] == chosen->step) {
+      size_t at = (k * run->n_layers + chosen->layer) * n_gpus;
+      shown->label = run->labels[strategy];
+      shown->plan = k;
+      shown->layer = chosen->layer;
+      shown->step = chosen->step;
+      sort_shares(n_gpus, plans->next_before + at, shown->before);
+      sort_shares(n_gpus, plans->next_after + at, shown->after);
+    }
+  }
+}
+
+/* The first strategy that has plans chooses; all that planned at that step are shown. */
+static mb_status show(const mb_results *results, size_t strategy, size_t n_gpus, choice *chosen,
+                      panel *shown) {
+  mb_results_plans plans;
+
+  MB_TRY(mb_results_read_plans(results, strategy, &plans));
+  mb_status status = chosen->made ? MB_OK : choose(results, strategy, n_gpus, &plans, chosen);
+  if (status == MB_OK) {
+    fill(mb_results_get_run(results), strategy, n_gpus, &plans, chosen, shown);
+  }
+  mb_results_plans_fini(&plans);
+  return status;
 }
 
 static void put_table(const mb_results_run *run, size_t n, const panel *panels, size_t n_gpus,
@@ -120,7 +154,8 @@ static void put_table(const mb_results_run *run, size_t n, const panel *panels, 
   }
 }
 
-static void put_caption(const mb_results *results, size_t n, const panel *panels, FILE *caption) {
+static void put_caption(const mb_results *results, const choice *chosen, size_t n,
+                        const panel *panels, FILE *caption) {
   const mb_results_run *run = mb_results_get_run(results);
 
   (void)fprintf(
@@ -128,10 +163,10 @@ static void put_caption(const mb_results *results, size_t n, const panel *panels
       "Load of a layer's GPUs around a plan, a panel a strategy: the loads of the %zu steps "
       "that follow the plan, under the placement before it and under the plan, each sorted "
       "by itself, as shares of their mean.\n"
-      "Of all layers of all plans whose whole interval is in the scored steps, the one is "
-      "shown by which the plan lowers the fullest GPU's load by the median amount. n = 1 "
-      "layer of 1 plan; no intervals.\n",
-      run->interval);
+      "One layer and one step for all strategies that planned there: of all layers of all plans "
+      "of %s whose whole interval is in the scored steps, the one by which the fullest GPU's "
+      "load falls by the median amount. n = 1 layer of 1 plan; no intervals.\n",
+      run->interval, chosen->label);
   for (size_t i = 0; i < n; i++) {
     (void)fprintf(caption, "%s: plan %zu, made at step %lld, layer %d: %.3f becomes %.3f.\n",
                   panels[i].label, panels[i].plan, (long long)panels[i].step,
@@ -142,6 +177,7 @@ static void put_caption(const mb_results *results, size_t n, const panel *panels
 
 static mb_status tabulate(const mb_figure_source *source, mb_table *table, FILE *caption) {
   const mb_results_run *run = mb_results_get_run(source->run);
+  choice chosen = {.made = false};
   mb_shape shape;
   size_t n = 0;
 
@@ -154,7 +190,7 @@ static mb_status tabulate(const mb_figure_source *source, mb_table *table, FILE 
   for (size_t i = 0; status == MB_OK && i < run->n_strategies; i++) {
     panels[n].before = loads + 2 * n * shape.n_gpus;
     panels[n].after = panels[n].before + shape.n_gpus;
-    status = choose(source->run, i, shape.n_gpus, &panels[n]);
+    status = show(source->run, i, shape.n_gpus, &chosen, &panels[n]);
     n += status == MB_OK && panels[n].label != NULL ? 1 : 0;
   }
   if (status == MB_OK && n == 0) {
@@ -163,7 +199,7 @@ static mb_status tabulate(const mb_figure_source *source, mb_table *table, FILE 
   }
   if (status == MB_OK) {
     put_table(run, n, panels, shape.n_gpus, table);
-    put_caption(source->run, n, panels, caption);
+    put_caption(source->run, &chosen, n, panels, caption);
   }
   free(loads);
   free(panels);

@@ -147,12 +147,11 @@ static mb_status tabulate(const mb_figure_source *source, mb_table *table, FILE 
       caption,
       "In sample against out of sample: a plan's imbalance (the largest GPU load / the mean "
       "one, the mean over layers; 1 is perfect balance) on the summed loads that it was "
-      "made from, on the summed loads of the interval that follows, and step by step in "
-      "that interval.\n"
+      "made from (in sample), on the summed loads of the interval that follows, and step by "
+      "step in that interval (both out of sample; but hindsight is planned on that interval).\n"
       "Boxes: the middle half of the plans, with the median; whiskers: their 5th to 95th "
       "percentile; crosses: means. They are spreads over plans, no intervals of a mean; "
-      "n = %zu plans of one run, those whose whole interval is in the scored steps.\n"
-      "hindsight is planned on the interval that follows.\n",
+      "n = %zu plans of one run, those whose whole interval is in the scored steps.\n",
       n_most);
   mb_caption_put_run(caption, source->run);
   return MB_OK;

@@ -25,7 +25,7 @@ static mb_status tabulate(const mb_figure_source *source, mb_table *table, FILE 
       "run_imbalance by interval and window, a panel a strategy (without none and hindsight, "
       "which have no window): the largest GPU load / the mean one over all layers and scored "
       "steps; 1 is perfect balance.\n"
-      "In a field: the mean, and below it half the width of its interval, if it has one.\n",
+      "In a field: the mean, and below it (±) half the width of its 95 % interval.\n",
       caption);
   mb_status status = mb_figure_cells_put_caption(source, &cells, caption);
   mb_figure_cells_fini(&cells);

@@ -1,6 +1,7 @@
 /* experiments/figure_pareto_planner_time.c */
 #include <gsl/gsl_statistics_double.h>
 #include <math.h>
+#include <stdlib.h>
 
 #include "experiments/figure.h"
 #include "experiments/figure_cells.h"
@@ -18,6 +19,18 @@ static mb_status planner_ms(const mb_results *results, size_t strategy, double *
   return MB_OK;
 }
 
+/* A time says nothing without the machine, where the file knows it. */
+static mb_status put_machine(const mb_figure_source *source, FILE *caption) {
+  char *cpu = NULL;
+
+  MB_TRY(mb_results_file_provenance(source->file, "cpu", &cpu));
+  if (cpu[0] != '\0') {
+    (void)fprintf(caption, "Measured on: %s.\n", cpu);
+  }
+  free(cpu);
+  return MB_OK;
+}
+
 static mb_status tabulate(const mb_figure_source *source, mb_table *table, FILE *caption) {
   static const mb_figure_measure measures[] = {planner_ms, mb_figure_run_imbalance};
   mb_figure_cells cells;
@@ -32,7 +45,8 @@ static mb_status tabulate(const mb_figure_source *source, mb_table *table, FILE 
       "Small numbers at the points: the swept parameter, unless a strategy has none. A line "
       "across is a strategy that takes no time to plan.\n",
       caption);
-  mb_status status = mb_figure_cells_put_caption(source, &cells, caption);
+  mb_status status = put_machine(source, caption);
+  status = status == MB_OK ? mb_figure_cells_put_caption(source, &cells, caption) : status;
   mb_figure_cells_fini(&cells);
   return status;
 }

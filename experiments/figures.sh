@@ -43,10 +43,17 @@ draw() {
   "$MOEBAL" plot "$folder/$config.h5" -o "$folder" --format pdf,svg,png $figures >/dev/null
 }
 
-# of_generated FOLDER: the configs as they are. The planner is timed with nothing beside it.
+# draw_timed ...: the same on one thread and a cell at a time: the planner is timed with nothing beside
+# it.
+draw_timed() (
+  export OMP_NUM_THREADS=1
+  draw "$@" --resume --jobs 1
+)
+
+# of_generated FOLDER: the configs as they are.
 of_generated() {
   draw "$1" one_run "$one_run"
-  draw "$1" pareto_planner_time "-F pareto_planner_time" --resume --jobs 1
+  draw_timed "$1" pareto_planner_time "-F pareto_planner_time"
   for config in pareto_moved_bytes interval_window redundancy batch_size ep_size; do
     draw "$1" "$config" "-F $config" --resume --jobs "$jobs"
   done
@@ -64,10 +71,10 @@ products() {
 # intervals are over eight relabellings of the experts.
 of_trace() {
   folder=$1 trace=$2
-  set -- $("$MOEBAL" trace info "$trace" |
-    sed -n 's/^shape  *\([0-9]*\) steps x [0-9]* layers x \([0-9]*\) experts.*/\1 \2/p')
-  steps=$1 experts=$2
-  gpus=$((experts / 4))
+  info=$("$MOEBAL" trace info "$trace")
+  steps=$(echo "$info" | sed -n 's/^shape  *\([0-9]*\) steps.*/\1/p')
+  experts=$(echo "$info" | sed -n 's/^shape .* x \([0-9]*\) experts.*/\1/p')
+  gpus=$((experts > 4 ? experts / 4 : 1))
   while [ $gpus -gt 32 ] || [ $((experts % gpus)) -ne 0 ]; do gpus=$((gpus - 1)); done
   a_gpu=$((experts / gpus))
   interval=$((steps / 50 > 4 ? steps / 50 : 4))
@@ -78,7 +85,7 @@ of_trace() {
   over="relabel: 1..8"
 
   draw "$folder" one_run "$one_run" "$@"
-  draw "$folder" pareto_planner_time "-F pareto_planner_time" "$@" --resume --jobs 1 \
+  draw_timed "$folder" pareto_planner_time "-F pareto_planner_time" "$@" \
     --set "sweep={parameters.max_rounds: [0, 1, 2, 5, 10, 20, 50], $over}"
   draw "$folder" pareto_moved_bytes "-F pareto_moved_bytes" "$@" --resume --jobs "$jobs" \
     --set "sweep={schedule.interval: [$(products "$interval" 1 2 4 8)], $over}"
@@ -86,8 +93,12 @@ of_trace() {
     --set "sweep={schedule.interval: [$(products "$interval" 1 2 4 8)], schedule.window: [$(products "$interval" 1 2 4 8 16)], $over}"
   draw "$folder" redundancy "-F redundancy" "$@" --resume --jobs "$jobs" \
     --set "sweep={cluster.slots: [$(products "$gpus" $a_gpu $((a_gpu + 1)) $((a_gpu + 2)) $((a_gpu + 4)) $((2 * a_gpu)))], $over}"
+  # Plans are made at the same steps of the trace, and at every one that is the most summed. Of a short
+  # trace 64 would leave but a handful.
+  merges="1, 4, 16, 64" plans="64, 16, 4, 1"
+  if [ "$steps" -lt 1024 ]; then merges="1, 4, 16" plans="16, 4, 1"; fi
   draw "$folder" batch_size "-F batch_size" "$@" --resume --jobs "$jobs" \
-    --set "sweep={zip: {trace.merge: [1, 4, 16, 64], schedule.interval: [64, 16, 4, 1], schedule.window: [64, 16, 4, 1]}, $over}"
+    --set "sweep={zip: {trace.merge: [$merges], schedule.interval: [$plans], schedule.window: [$plans]}, $over}"
   # Sizes that divide the experts, with one slot more on each GPU.
   sizes=
   slots=
@@ -101,6 +112,8 @@ of_trace() {
     --set "sweep={zip: {cluster.gpus: [$sizes], cluster.slots: [$slots]}, $over}"
 }
 
+# What is no trace is told before the minutes that the generated loads take.
+for trace in "$@"; do "$MOEBAL" trace info "$trace" >/dev/null; done
 mkdir -p "$out/generated"
 of_generated "$out/generated"
 for trace in "$@"; do

@@ -44,6 +44,11 @@
       return (value) => start + (end - start) * (place(value) - place(from)) / length;
     }
 
+    // A value that lies on an axis; NaN: it is beyond, or there is none.
+    static within([from, to], value) {
+      return value !== null && value >= from && value <= to ? value : NaN;
+    }
+
     // The series that have a panel, from the top, and a panel's height in the drawing.
     setUpPanels() {
       const names = this.data.series.map(([name]) => name);
@@ -92,9 +97,9 @@
     anchorsOf(row, i) {
       if (this.spec.each) {
         return this.data.series.map(([name], series) => {
-          const x = this.value(row, name + ":" + this.spec.each);
-          const y = this.valueOf(row, name);
-          return {row: i, series, x: x === null ? NaN : this.toX(x), y: y === null ? NaN : this.toY(y)};
+          const x = Rows.within(this.data.x, this.value(row, name + ":" + this.spec.each));
+          const y = Rows.within(this.data.y, this.valueOf(row, name));
+          return {row: i, series, x: this.toX(x), y: this.toY(y)};
         });
       }
       const x = this.position(row, i, "x", this.toX);

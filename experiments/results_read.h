@@ -22,6 +22,7 @@ typedef struct mb_results_run {
   size_t merge;              /* steps of the trace in one of this run, >= 1 */
   size_t request_lifetime;   /* steps of this run; 0: unknown */
   double expert_bytes;       /* weights of one expert of one layer; 0: unknown */
+  size_t top_k;              /* experts that a token goes to in a layer; 0: unknown */
   const int32_t *layer_ids;  /* [L] the layers' numbers in the model */
   size_t n_strategies;       /* >= 1 */
   const char *const *labels; /* [n_strategies] in the run's order, each [a-z0-9_.-]+ */

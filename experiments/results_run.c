@@ -226,6 +226,9 @@ static mb_status read_newer_attributes(const mb_results_object *group, mb_result
   if (mb_results_has_attribute(group, "expert_bytes")) {
     MB_TRY(mb_results_attribute_amount(group, "expert_bytes", &run->expert_bytes));
   }
+  if (mb_results_has_attribute(group, "top_k")) {
+    MB_TRY(mb_results_attribute_size(group, "top_k", 0, INT64_MAX, &run->top_k));
+  }
   if (mb_results_has_attribute(group, "seed")) {
     MB_TRY(mb_results_attribute_integers(group, "seed", H5T_NATIVE_INT64, 1, &seed));
   }

@@ -32,7 +32,7 @@ margin_y = top - bottom > 0.01 ? 0.06 * (top - bottom) : 0.01
 set yrange [bottom - (bottom == 0 && y_from == 0 ? 0 : margin_y) : top + margin_y]
 if (y_from == 1) {
   # Round imbalances, not too close to each other.
-  round_ones = "1.005 1.01 1.02 1.05 1.1 1.2 1.3 1.5 2 3 5 10 20 50 100 200 500 1000"
+  round_ones = "1.005 1.01 1.02 1.05 1.1 1.2 1.3 1.4 1.5 1.7 2 3 4 5 7 10 20 50 100 200 500 1000"
   set ytics ()
   last_label = -1e300
   do for [k = 1 : words(round_ones)] {
@@ -46,14 +46,19 @@ if (y_from == 1) {
 set rmargin at screen across(width - 0.2)
 set grid x
 set xtics nomirror ()
-do for [k = 1 : n_ticks] { set xtics add (sprintf("%.3g", ticks[k]) ticks[k]) }
+do for [k = 1 : n_ticks] { set xtics add (number(ticks[k]) ticks[k]) }
 if (x_log) {
   set logscale x
   edge = most > least ? (most / least) ** 0.05 : 1.1
-  set xrange [least / edge : most * edge]
+  x_from = least / edge; x_to = most * edge
 } else {
   edge = most > least ? 0.05 * (most - least) : 0.5
-  set xrange [least - edge : most + edge]
+  x_from = least - edge; x_to = most + edge
+}
+set xrange [x_from : x_to]
+if (exists("above_per_x")) {
+  set x2range [above_per_x * x_from : above_per_x * x_to]
+  if (x_log) { set logscale x2 }
 }
 set label 1 x_name center at graph 0.5, screen down(tall - 0.08)
 set label 3 y_name center rotate at screen across(0.11), graph 0.5

@@ -1,6 +1,6 @@
 # Imbalance of plans in sample and out of sample. Usage: gnuplot -c in_sample.gp TABLE.tsv FIGURE.pdf
-# Three boxes a strategy, from above: on the summed loads that a plan was made from, on those of the
-# interval that follows, and step by step in that interval. Boxes are the middle half of the plans
+# Three boxes a strategy, from above: on the summed loads that a plan was made from (in sample), on
+# those of the interval that follows, and step by step in that interval (both out of sample). Boxes are the middle half of the plans
 # with the median, whiskers their 5th to 95th percentile, crosses means.
 folder = ARG0[1 : strlen(ARG0) - strlen("in_sample.gp")]
 table = ARG1; figure = ARG2
@@ -8,8 +8,10 @@ first = 0; stride = 1; with_legend = 0
 height(n) = 0.75 + 0.34 * n
 load folder . "style.gp"
 
-said(m) = m == 1 ? "planned from" : m == 2 ? "interval ahead, its sum" : "interval ahead, by step"
+said(m) = m == 1 ? "in sample" : m == 2 ? "out of sample, summed" : "out of sample, by step"
 tone(m) = m == 1 ? 0x9ECAE1 : m == 2 ? 0xFDAE6B : 0xBDBDBD
+# Boxes may be too narrow to have a colour: medians, means and whiskers have it too.
+dark(m) = m == 1 ? 0x2171B5 : m == 2 ? 0xC04000 : 0x404040
 column_of(m) = 3 + (m - 1) * 6
 # Before ranges are set: stats would leave out what is beyond them.
 bottom = 1e300
@@ -34,19 +36,21 @@ bottom = bottom > top ? 1 : bottom
 edge = top - bottom > 0.02 ? 0.04 * (top - bottom) : 0.02
 set xrange [bottom - edge > 1 ? bottom - edge : 1 - edge / 2 : top + edge]
 set label 1 "imbalance (max / mean GPU load)" center at graph 0.5, screen down(tall - 0.08)
-x_key = 0.12
+key_width = 0
+do for [m = 1 : 3] { key_width = key_width + 0.24 + text_width(said(m)) * small / text }
+x_key = (width - key_width) / 2 + 0.06
 do for [m = 1 : 3] {
   set object 10 + m rectangle from screen across(x_key), screen down(0.045) rto screen across(0.09), screen -0.07 / tall \
-    fc rgb tone(m) fs solid border rgb "#404040" lw 0.4
+    fc rgb tone(m) fs solid border rgb dark(m) lw 0.6
   set label 10 + m said(m) at screen across(x_key + 0.12), screen down(0.085) left font font(small)
-  x_key = x_key + 0.22 + 0.5 * small / 72.0 * strlen(said(m))
+  x_key = x_key + 0.24 + text_width(said(m)) * small / text
 }
 y(m) = column(0) + 1 + (m - 2) * 0.27
 half = 0.11
 q(m, k) = column(column_of(m) + k)
 readout = "y=# name=strategy"
-plot for [m = 1 : 3] table skip 1 using (q(m, 0)):(y(m)):(q(m, 4) - q(m, 0)):(0) with vectors nohead lc rgb "#404040" lw 0.7, \
+plot for [m = 1 : 3] table skip 1 using (q(m, 0)):(y(m)):(q(m, 4) - q(m, 0)):(0) with vectors nohead lc rgb dark(m) lw 0.7, \
      for [m = 1 : 3] table skip 1 using (q(m, 2)):(y(m)):(q(m, 1)):(q(m, 3)):(y(m) - half):(y(m) + half) \
-       with boxxyerror fc rgb tone(m) fs solid border rgb "#404040" lw 0.4, \
-     for [m = 1 : 3] table skip 1 using (q(m, 2)):(y(m) - half):(0):(2 * half) with vectors nohead lc rgb "#000000" lw 1.2, \
-     for [m = 1 : 3] table skip 1 using (q(m, 5)):(y(m)) with points pt 1 ps 0.4 lw 1 lc rgb "#000000"
+       with boxxyerror fc rgb tone(m) fs solid border rgb dark(m) lw 0.4, \
+     for [m = 1 : 3] table skip 1 using (q(m, 2)):(y(m) - half):(0):(2 * half) with vectors nohead lc rgb dark(m) lw 1.4, \
+     for [m = 1 : 3] table skip 1 using (q(m, 5)):(y(m)) with points pt 1 ps 0.4 lw 1 lc rgb dark(m)

@@ -95,7 +95,7 @@ set label 2 "run imbalance (max / mean GPU load)" center at graph 0.5, screen do
 # White on the dark half of the palette, black on the light one.
 ink(v) = v > least + 0.45 * (most - least) ? 0xFFFFFF : 0x000000
 field(i) = sprintf("%.3f", column(mean(i)))
-spread(i) = half(i) == half(i) ? sprintf("±%.3f", half(i)) : ""
+spread(i) = half(i) != half(i) ? "" : half(i) < 0.00005 ? "<0.0001" : sprintf(half(i) < 0.0005 ? "±%.4f" : "±%.3f", half(i))
 x(unused) = find_interval(column(1))
 y(i) = base(i) + find_window(column(2))
 panels_of = ""

@@ -15,13 +15,10 @@ x_key = "slots"
 x_log = 0
 y_from = 1
 if (gigabytes == gigabytes) {
-  # Room for the second axis; its labels stand at round numbers.
-  set tmargin at screen down(legend_height + 0.34)
-  set border 7
-  set label 4 "expert weights (GB a GPU)" center at graph 0.5, screen down(legend_height + 0.08)
-  set link x2 via gigabytes * x inverse x / gigabytes
-  set x2tics out scale 0.5 ()
-  set x2tics offset 0,-0.3 + tic_shift
+  above_name = "expert weights (GB a GPU)"
+  above_per_x = gigabytes
+  load folder . "above.gp"
+  # Labels stand at round numbers.
   gb_least = 1e300; gb_most = 0
   stats table skip 1 using (gb_least = column(2) < gb_least ? column(2) : gb_least, \
                             gb_most = column(2) > gb_most ? column(2) : gb_most, 0) nooutput

@@ -56,7 +56,11 @@ unset table
 width = 3.33 # one column of a paper
 text = 7     # points
 small = 6
-text_width(t) = 0.56 * text / 72.0 * strlen(t) # near enough for any sans serif
+# In a wide sans serif, which is near enough for any.
+em(c) = strstrt("mwMW@%", c) > 0 ? 0.95 : strstrt("fijlt.,:;' ()/-", c) > 0 ? 0.35 : 0.61
+text_width(t) = text / 72.0 * (strlen(t) > 0 ? sum [k = 1 : strlen(t)] em(t[k : k]) : 0)
+# A number at an axis, as a hundred or a thousand and never as 1e+03.
+number(v) = v >= 1000 ? sprintf("%.0f", v) : sprintf("%.3g", v)
 across(x) = x / width
 down(y) = 1 - y / tall
 
@@ -86,7 +90,8 @@ tall = height(n) + legend_height
 # --- the terminal: the format by the figure's ending
 font(points) = sprintf("%s,%g", "Helvetica", points * font_scale)
 ending = figure[strlen(figure) - 3 :]
-tic_shift = 0 # lines that tic labels move up: the svg terminal sets them too low
+tic_shift = 0 # lines that tic labels move up: the svg terminal sets them too low,
+tic_right = 0 # and characters that those of y move right: it sets them too far left
 if (ending eq ".pdf") {
   font_scale = 1
   set terminal pdfcairo noenhanced color size width,tall font font(text) fontscale 0.75 \
@@ -94,6 +99,7 @@ if (ending eq ".pdf") {
 } else { if (ending eq ".svg") {
   font_scale = 96 / 72.0
   tic_shift = 0.5
+  tic_right = 0.6
   set terminal svg noenhanced size width * 96,tall * 96 font font(text) fontscale 1 \
     linewidth 1 dashlength 1.7 butt background "white"
 } else { if (ending eq ".png") {
@@ -109,6 +115,7 @@ set output figure
 set border 3 lw 0.6 lc rgb "#404040"
 set tics out nomirror scale 0.5 textcolor rgb "#000000"
 set xtics offset 0,tic_shift
+set ytics offset tic_right,0
 set grid y lt 1 lw 0.4 lc rgb "#E0E0E0" dt 1
 set key off
 set style fill solid border

@@ -20,7 +20,8 @@ typedef struct results_file {
   int64_t summary_from;
   double step_imbalance[RESULTS_STRATEGIES][RESULTS_STEPS_MAX];
   float imbalance[RESULTS_STRATEGIES][RESULTS_STEPS_MAX * RESULTS_LAYERS];
-  hsize_t n_plans; /* of l2_x; none has none */
+  hsize_t n_plans;      /* of l2_x */
+  hsize_t n_plans_none; /* of none: mostly none */
   int64_t effect_step[8 * RESULTS_LAYERS];
 } results_file;
 
@@ -81,7 +82,7 @@ static inline void results_put_dataset(hid_t group, const char *name, hid_t type
 static inline void results_put_strategy(hid_t run, const char *label, const results_file *content,
                                         size_t strategy) {
   hsize_t steps[2] = {content->n_steps, RESULTS_LAYERS};
-  hsize_t plans[2] = {strategy == 0 ? 0 : content->n_plans, RESULTS_LAYERS};
+  hsize_t plans[2] = {strategy == 0 ? content->n_plans_none : content->n_plans, RESULTS_LAYERS};
   hid_t group = H5Gcreate2(run, label, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
   hid_t inner = H5Gcreate2(group, "plans", H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
 

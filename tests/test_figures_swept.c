@@ -13,8 +13,10 @@ typedef struct cell {
   double none, l2_x; /* run_imbalance */
   int64_t moved;     /* by l2_x, in 4 scored steps */
   int64_t interval, window, slots, gpus;
-  double load; /* of every step */
+  int64_t top_k; /* 0: the file does not say */
+  double load;   /* of every step */
   const char *error;
+  bool none_plans; /* none has plans too */
 } cell;
 
 typedef struct sweep {
@@ -107,7 +109,7 @@ static void put_summary(hid_t file, const sweep *all) {
   results_check(H5Tclose(type));
 }
 
-/* What a newer file has of plans: of none, no plan; of l2_x, two, made at the steps 2 and 4. */
+/* What a newer file has of plans, made at the steps 2 and 4. */
 static void put_plans(hid_t file, const char *run, const char *label, hsize_t n_plans,
                       hsize_t n_gpus) {
   static const int64_t step[PLANS] = {2, 4};
@@ -115,6 +117,7 @@ static void put_plans(hid_t file, const char *run, const char *label, hsize_t n_
   static const float planned[PLANS * RESULTS_LAYERS] = {1.25F, 1.75F, 1.5F, 2.0F};
   static const float before[] = {4, 0, 3, 1, 2, 2, 0, 0};
   static const float after[] = {3, 1, 1, 1, 4, 0, 0, 0};
+  static const float after_none[] = {2, 2, 2, 2, 2, 2, 0, 0};
   static const double seconds[PLANS] = {0.002, 0.004};
   const hsize_t dims[3] = {n_plans, RESULTS_LAYERS, n_gpus};
   char name[64];
@@ -125,7 +128,8 @@ static void put_plans(hid_t file, const char *run, const char *label, hsize_t n_
   results_put_dataset(plans, "moved_experts", H5T_NATIVE_INT32, 2, dims, moved);
   results_put_dataset(plans, "planned_imbalance", H5T_NATIVE_FLOAT, 2, dims, planned);
   results_put_dataset(plans, "gpu_load_before", H5T_NATIVE_FLOAT, 3, dims, before);
-  results_put_dataset(plans, "gpu_load_after", H5T_NATIVE_FLOAT, 3, dims, after);
+  results_put_dataset(plans, "gpu_load_after", H5T_NATIVE_FLOAT, 3, dims,
+                      strcmp(label, "none") == 0 ? after_none : after);
   results_check(H5Gclose(plans));
   (void)snprintf(name, sizeof name, "/timing/%s/%s", run, label);
   hid_t create = H5Pcreate(H5P_LINK_CREATE);
@@ -147,6 +151,7 @@ static void put_run(hid_t file, size_t number, const cell *one) {
   (void)snprintf(path, sizeof path, "/runs/%s", run);
   content.run = run;
   content.n_plans = one->gpus == 2 ? PLANS : 0;
+  content.n_plans_none = one->none_plans ? PLANS : 0;
   content.effect_step[2] = content.effect_step[3] = 4;
   results_put_run(file, &content);
   hid_t group = H5Gopen2(file, path, H5P_DEFAULT);
@@ -158,12 +163,15 @@ static void put_run(hid_t file, size_t number, const cell *one) {
   results_put_number(group, "n_nodes", 1);
   results_put_number(group, "n_gpus", one->gpus);
   put_real(group, "expert_bytes", 5e8);
+  if (one->top_k > 0) {
+    results_put_number(group, "top_k", one->top_k);
+  }
   for (size_t t = 0; t < 6; t++) {
     load[t] = one->load;
   }
   results_put_dataset(group, "step_load", H5T_NATIVE_DOUBLE, 1, &n_steps, load);
   results_check(H5Gclose(group));
-  put_plans(file, run, "none", 0, (hsize_t)one->gpus);
+  put_plans(file, run, "none", content.n_plans_none, (hsize_t)one->gpus);
   put_plans(file, run, "l2_x", content.n_plans, (hsize_t)one->gpus);
 }
 
@@ -179,6 +187,9 @@ static const char *write_sweep(const char *name, const sweep *all) {
       put_run(file, c, &all->cells[c]);
     }
   }
+  hid_t provenance = H5Gcreate2(file, "/provenance", H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
+  results_put_text(provenance, "cpu", "Abacus 3000");
+  results_check(H5Gclose(provenance));
   put_cells(file, all);
   put_summary(file, all);
   results_check(H5Fclose(file));
@@ -275,7 +286,9 @@ static void test_moved_bytes(void) {
       "1.3\t1.051586229\t1.548413771\t2500\t2500\t2500\t3\n"
       "MB\t10\tNaN\tNaN\tNaN\tNaN\tNaN\tNaN\t0\t"
       "1.6\t0.3293795264\t2.870620474\t750\t-2426.551184\t3926.551184\t2\n",
-      "means over n = 3 seeds; bars: 95 % intervals over the seeds by Student's t.\n"
+      "Means over n = 2 to 3 seeds, with 95 % intervals over the seeds by Student's t.\n"
+      "Intervals are of means over runs that the strategies share, not of the strategies' "
+      "differences: `moebal compare` compares them in pairs.\n"
       "1 cell failed, and is left out.\n");
 }
 
@@ -309,7 +322,7 @@ static void test_redundancy(void) {
       "slots\tgigabytes\tnone\tnone:low\tnone:high\tnone:n\tl2_x\tl2_x:low\tl2_x:high\tl2_x:n\n"
       "2\t2\t2\t2\t2\t2\t1.5\t-1.676551184\t4.676551184\t2\n"
       "3\t3\t1.5\tNaN\tNaN\t1\t1.25\tNaN\tNaN\t1\n",
-      "means over n = 2 relabellings of the experts; bars: 95 % intervals over the "
+      "Means over n = 1 to 2 relabellings of the experts, with 95 % intervals over the "
       "relabellings by Student's t, which say what ties and the order of experts do, and "
       "nothing of other traffic.\n");
 }
@@ -329,7 +342,9 @@ static void test_seeds_and_relabellings(void) {
       "l2_x\tl2_x:low\tl2_x:high\tl2_x:x\tl2_x:x_low\tl2_x:x_high\tl2_x:n\n"
       "ms\t-\t2\t2\t2\tNaN\tNaN\tNaN\t2\t"
       "1.625\t0.03672440798\t3.213275592\t3\t3\t3\t2\n",
-      "means over n = 2 seeds, each the mean over 2 relabellings of the experts;");
+      "Measured on: Abacus 3000.\n"
+      "Means over n = 2 seeds, each the mean over 2 relabellings of the experts, with 95 % "
+      "intervals over the seeds by Student's t.\n");
 }
 
 /* A parameter that none does not have: one point. */
@@ -357,12 +372,14 @@ static void test_batch_size(void) {
                          {{"1", "2"}, 1.6, 1.5, .interval = 2, SMALL},
                          {{"4", "1"}, 2.0, 1.0, .interval = 2, SMALL}}};
 
+  /* A step of 80 in 2 layers: 40 a layer are 20 tokens of 2 experts each, or 10 of each of 4. */
+  all.cells[0].top_k = all.cells[1].top_k = 2;
   all.cells[2].load = 320;
   check_table("batch_size", write_sweep("merge.h5", &all), -1,
-              "tokens\tl2_x\tl2_x:low\tl2_x:high\tl2_x:n\n"
-              "10\t15.625\t-103.4956694\t134.7456694\t2\n"
-              "40\t50\tNaN\tNaN\t1\n",
-              "mean tokens of an expert, by layer and step");
+              "expert_tokens\ttokens\tl2_x\tl2_x:low\tl2_x:high\tl2_x:n\n"
+              "10\t20\t15.625\t-103.4956694\t134.7456694\t2\n"
+              "40\tNaN\t50\tNaN\tNaN\t1\n",
+              "above: tokens of an expert in a layer and step; both the mean of the scored steps.");
 }
 
 static void test_ep_size(void) {
@@ -377,6 +394,8 @@ static void test_ep_size(void) {
               "gpus\tnone\tnone:low\tnone:high\tnone:n\tl2_x\tl2_x:low\tl2_x:high\tl2_x:n\n"
               "2\t1.5\tNaN\tNaN\t1\t1.25\tNaN\tNaN\t1\n"
               "4\t2\tNaN\tNaN\t1\t1.5\tNaN\tNaN\t1\n",
+              "Cluster: 2 GPUs on 1 node, 4 slots for 4 experts a layer, each of 500 MB.\n"
+              "Schedule: a plan every 2 steps, from the last 2.\n"
               "Swept: cluster.gpus 4, 2.\nSwept: cluster.slots 8, 4.\n");
 }
 
@@ -440,11 +459,22 @@ static void test_in_sample(void) {
 /* Gains: 0.5 in both layers of the first plan, -1 in the first of the second. The median is that of
    plan 0 in layer 3. */
 static void test_gpu_load(void) {
+  const sweep both = {.key = {"seed"},
+                      .n = 1,
+                      .cells = {{{"1"}, 2.0, 1.5, .interval = 2, .none_plans = true, SMALL}}};
+
   check_table("gpu_load", plans_file(), 0,
               "gpu\tl2_x\tl2_x:before\tl2_x:plan\tl2_x:step\tl2_x:layer\n"
               "1\t1.5\t2\t0\t2\t3\n"
               "2\t0.5\t0\t0\t2\t3\n",
               "l2_x: plan 0, made at step 2, layer 3: 2.000 becomes 1.500.\n");
+  /* Where none plans too, it chooses: its gains are 1 and 0.5, then 0. */
+  check_table("gpu_load", write_sweep("both_plan.h5", &both), 0,
+              "gpu\tnone\tnone:before\tnone:plan\tnone:step\tnone:layer\t"
+              "l2_x\tl2_x:before\tl2_x:plan\tl2_x:step\tl2_x:layer\n"
+              "1\t1\t1.5\t0\t2\t7\t1\t1.5\t0\t2\t7\n"
+              "2\t1\t0.5\t0\t2\t7\t1\t0.5\t0\t2\t7\n",
+              "of none whose whole interval is in the scored steps");
 }
 
 /* The last plan counts only if its whole interval is there, and the first if it is scored. */
