@@ -104,7 +104,7 @@ run 0 sweep.h5 --run "$("$moebal" plot sweep.h5 --run nothing 2>&1 | sed 's/.*th
 need_python h5py
 # Three blocks of steps have no interval; two seeds have Student's, and the page says which.
 "$python" "$MOEBAL_SOURCE/tests/report_page.py" "results 1.html" "tiny" "run imbalance" \
-  "heaviest first, to the lightest GPU" "too few: less than 20 blocks" "3 blocks of 20 steps (window)" \
+  "heaviest first, to the lightest GPU" "too few: fewer than 20 blocks" "3 blocks of 20 steps (window)" \
   2>err || fail "the page of a run"
 "$python" "$MOEBAL_SOURCE/tests/report_page.py" sweep.html "some-cells" "schedule.interval" \
   "Student's t over units" "2 seeds" " of 0.interval-5.seed-1" "as it was given" 2>err ||
