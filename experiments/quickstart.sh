@@ -1,7 +1,7 @@
 #!/bin/sh
-# From a fresh clone to figures and reports: installs what is missing, builds, and replays two traces through all
-# strategies: recorded routing that comes with the project, then a generated trace of DeepSeek-V3's
-# size. Results and figures go to results/ in the project's folder.
+# From a fresh clone to figures and reports: installs what is missing, builds, and replays two traces
+# through all strategies: recorded routing that comes with the project, then a generated trace of
+# DeepSeek-V3's size. All goes to results/ in the project's folder.
 set -eu
 root=$(cd "$(dirname "$0")/.." && pwd)
 . "$root/experiments/packages.sh"

@@ -1,5 +1,6 @@
 /* experiments/results_object.h - attributes, datasets and tables of results files, with suspicion.
- * Only results_*.c and sweep_table.c use this. Every failure names the file, the object and what would be right. */
+ * Only results_*.c and sweep_table.c use this. Every failure names the file, the object and what
+ * would be right. */
 #ifndef MB_EXPERIMENTS_RESULTS_OBJECT_H
 #define MB_EXPERIMENTS_RESULTS_OBJECT_H
 

@@ -1,4 +1,5 @@
-/* experiments/results_summary.h - the table /summary of a results file. Only results_*.c and sweep_table.c use this.
+/* experiments/results_summary.h - the table /summary of a results file. Only results_*.c and
+ * sweep_table.c use this.
  */
 #ifndef MB_EXPERIMENTS_RESULTS_SUMMARY_H
 #define MB_EXPERIMENTS_RESULTS_SUMMARY_H
