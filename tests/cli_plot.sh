@@ -67,7 +67,7 @@ for signal in TERM HUP; do
   status=0
   wait "$process" || status=$?
   failed "stopped by $signal" "stopped on request" "$status"
-  [ "$(ls figures | tr "\n" " ")" = "imbalance_cdf.tsv imbalance_cdf.txt " ] || fail "stopped by $signal: left behind: $(ls figures)"
+  [ "$(echo figures/*)" = "figures/imbalance_cdf.tsv figures/imbalance_cdf.txt" ] || fail "stopped by $signal: left behind: $(ls figures)"
   if kill -0 "$(cat started)" 2>/dev/null; then fail "stopped by $signal: gnuplot goes on"; fi
 done
 
@@ -80,5 +80,5 @@ rm -rf figures
 status=0
 PATH=$work/bin:$PATH "$moebal" plot "results 1.h5" -o figures -F imbalance_cdf >out 2>err || status=$?
 failed "an incomplete figure" "incomplete" "$status"
-[ "$(ls figures | tr "\n" " ")" = "imbalance_cdf.tsv imbalance_cdf.txt " ] || fail "an incomplete figure: left behind: $(ls figures)"
+[ "$(echo figures/*)" = "figures/imbalance_cdf.tsv figures/imbalance_cdf.txt" ] || fail "an incomplete figure: left behind: $(ls figures)"
 echo "ok"
