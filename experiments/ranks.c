@@ -116,13 +116,13 @@ static void answer(agent *a, int rank, const mb_note *note) {
 /* --- rank 0: what it is asked --- */
 
 static void answer_begin(agent *a, int rank) {
-  answer(a, rank, &(mb_note){.kind = MB_NOTE_BEGIN, .status = a->begin_status});
+  answer(a, rank, &(mb_note){.kind = MB_NOTE_BEGIN, .status = (int32_t)a->begin_status});
 }
 
 static void hear_begin(agent *a, int rank, const mb_note *note) {
   if (rank == 0) {
     a->begun = true;
-    a->begin_status = note->status;
+    a->begin_status = (mb_status)note->status;
     answer_begin(a, 0);
     for (int i = 1; i < a->n_ranks; i++) {
       if (a->peer[i].waits) {
