@@ -49,15 +49,16 @@ static mb_status name_output(const char *results, char output[PATH_MAX]) {
              : MB_FAIL(MB_ERR_IO, "'%s' is no path of a results file", results);
 }
 
-static mb_status execute(mb_report *report) {
+static mb_status execute(const mb_report *asked) {
   char output[PATH_MAX];
+  mb_report report = *asked;
 
-  if (report->output == NULL) {
-    MB_TRY(name_output(report->results, output));
-    report->output = output;
+  if (report.output == NULL) {
+    MB_TRY(name_output(report.results, output));
+    report.output = output;
   }
-  MB_TRY(mb_report_write(report));
-  (void)printf("%s\n", report->output);
+  MB_TRY(mb_report_write(&report));
+  (void)printf("%s\n", report.output);
   return MB_OK;
 }
 

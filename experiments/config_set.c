@@ -88,8 +88,7 @@ static mb_status drop_from_zip(mb_yaml *zip, const char *key, const mb_yaml *val
     if (group->n_children == 0 && !was_empty) {
       mb_yaml_destroy(group);
       zip->n_children--;
-      memmove(&zip->children[i], &zip->children[i + 1],
-              (zip->n_children - i) * sizeof zip->children[0]);
+      memmove(&zip->children[i], &zip->children[i + 1], (zip->n_children - i) * sizeof(mb_yaml *));
     }
   }
   return MB_OK;

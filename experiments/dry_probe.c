@@ -62,7 +62,7 @@ static mb_status read_loads(const mb_config *config, mb_source *source, mb_dry_l
   MB_TRY(mb_trace_info_copy(mb_source_get_info(source), &loads->info));
   size_t step_size = loads->info.n_layers * loads->info.n_experts;
   loads->n_steps = choose_steps(step_size);
-  loads->load = malloc(loads->n_steps * step_size * sizeof *loads->load);
+  loads->load = calloc(loads->n_steps * step_size, sizeof *loads->load);
   mb_status status = loads->load != NULL
                          ? read_steps(source, loads)
                          : MB_FAIL(MB_ERR_MEMORY, "%s: out of memory", config->path);
@@ -183,7 +183,7 @@ static mb_status replay(const mb_config *config, const mb_dry_loads *loads, size
 static mb_status measure(const mb_config *config, const mb_dry_loads *loads, size_t n_steps,
                          const char *path, measured *best) {
   best->seconds = INFINITY;
-  best->plan_seconds = malloc((config->n_strategies + 1) * sizeof *best->plan_seconds);
+  best->plan_seconds = calloc(config->n_strategies + 1, sizeof *best->plan_seconds);
   if (best->plan_seconds == NULL) {
     return MB_FAIL(MB_ERR_MEMORY, "%s: out of memory", config->path);
   }
@@ -224,11 +224,12 @@ static mb_config shorten(const mb_config *config, size_t n_steps, mb_replay_stra
 /* @param n_steps of the longer one. */
 static void find_costs(const mb_config *config, const measured *brief, const measured *full,
                        size_t n_steps, size_t n_measured, mb_dry_cost *cost) {
-  double step = fmax(full->seconds - brief->seconds, 0.0) / (double)(n_steps - n_steps / 3);
+  size_t n_brief = n_steps / 3;
+  double step = fmax(full->seconds - brief->seconds, 0.0) / (double)(n_steps - n_brief);
   double bytes = fmax(full->bytes - brief->bytes, 0.0);
   size_t k = 0;
 
-  cost->fixed_seconds = fmax(brief->seconds - (double)(n_steps / 3) * step, 0.0);
+  cost->fixed_seconds = fmax(brief->seconds - (double)n_brief * step, 0.0);
   cost->step_seconds = step * (double)config->n_strategies / (double)n_measured;
   cost->compression = fmin(bytes / (full->raw - brief->raw), 1.0);
   cost->fixed_bytes = fmax(brief->bytes - cost->compression * brief->raw, 0.0);

@@ -1,6 +1,7 @@
 /* experiments/figure_cells.c */
 #include "experiments/figure_cells.h"
 
+#include <assert.h>
 #include <gsl/gsl_cdf.h>
 #include <math.h>
 #include <stdbool.h>
@@ -310,6 +311,7 @@ static mb_status read_all(values *all, const mb_figure_measure *measures, mb_fig
   }
   find_places(list, cells, all->place);
   MB_TRY(read_labels(all->source, all->place, cells));
+  assert(cells->n_strategies > 0 && cells->n_measures > 0);
   all->value = calloc(list->n_cells, cells->n_strategies * cells->n_measures * sizeof *all->value);
   if (all->value == NULL) {
     return MB_FAIL(MB_ERR_MEMORY, "no memory for %zu cells", list->n_cells);

@@ -9,7 +9,8 @@ static mb_status slots_of_gpu(const mb_results *results, size_t strategy, double
 
   (void)strategy;
   MB_TRY(mb_results_read_shape(results, &shape));
-  *value = (double)(shape.n_slots / shape.n_gpus);
+  size_t n_slots = shape.n_slots / shape.n_gpus;
+  *value = (double)n_slots;
   return MB_OK;
 }
 

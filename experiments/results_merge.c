@@ -2,6 +2,7 @@
  * made anew. */
 #include "experiments/results_merge.h"
 
+#include <assert.h>
 #include <hdf5.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -417,7 +418,10 @@ static hid_t cells_type(const mb_merge *merge) {
 static void fill_cell(const mb_merge *merge, hid_t type, const mb_merge_cell *cell, char *row) {
   for (size_t c = 0; c < 2 + merge->n_keys; c++) {
     const char *text = cell_text(cell, c);
-    memcpy(row + H5Tget_member_offset(type, (unsigned)c), text, strlen(text));
+    char *place = row + H5Tget_member_offset(type, (unsigned)c);
+    for (size_t i = 0; text[i] != '\0'; i++) {
+      place[i] = text[i];
+    }
   }
 }
 
@@ -434,6 +438,7 @@ static mb_status write_cells(const merger *m) {
   const mb_merge *merge = m->merge;
   hid_t type = cells_type(merge);
   size_t size = H5Tget_size(type);
+  assert(merge->n_cells > 0 && size > 0);
   char *rows = calloc(merge->n_cells, size);
   hid_t dataset = H5I_INVALID_HID;
   mb_status status = MB_OK;

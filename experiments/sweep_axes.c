@@ -111,6 +111,7 @@ static char *make_text(const mb_yaml *value) {
 }
 
 static mb_status make_texts(mb_sweep_key *key) {
+  assert(key->n_values > 0);
   key->text = calloc(key->n_values, sizeof(char *));
   for (size_t i = 0; i < key->n_values; i++) {
     if (key->text == NULL || (key->text[i] = make_text(key->value[i])) == NULL) {

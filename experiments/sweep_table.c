@@ -1,6 +1,7 @@
 /* experiments/sweep_table.c */
 #include "experiments/sweep_table.h"
 
+#include <assert.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -46,6 +47,7 @@ static mb_status read_results(const char *path, sweep_table *t) {
 
 static bool has_label(const sweep_table *t, const char *label) {
   for (size_t i = 0; i < t->n_labels; i++) {
+    assert(t->label[i] != NULL);
     if (strcmp(t->label[i], label) == 0) {
       return true;
     }
@@ -108,6 +110,7 @@ static int key_width(const sweep_table *t, size_t k) {
 }
 
 static int label_width(const char *label) {
+  assert(label != NULL);
   int length = (int)strlen(label);
 
   return length > NUMBER_WIDTH ? length : NUMBER_WIDTH;

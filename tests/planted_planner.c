@@ -328,9 +328,10 @@ static int serve(planner *p) {
 }
 
 int main(int argc, char **argv) {
-  planner p = {.fault = argc == 2 ? argv[1] : ""};
+  static planner p;
   char line[LINE_SIZE];
 
+  p.fault = argc == 2 ? argv[1] : "";
   if (argc != 2 || strstr(" faithful copy-short early hot-pair ties ", p.fault) == NULL) {
     (void)fputs("usage: planted_planner faithful|copy-short|early|hot-pair|ties\n", stderr);
     return 2;
