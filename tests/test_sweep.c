@@ -562,10 +562,12 @@ static void test_expert_bytes(void) {
   mb_sweep *sweep = read_sweep("sweep: {cluster.expert_bytes: [auto, 1000]}\n");
 
   /* 3 matrices of 2048 x 768, two bytes each */
-  CU_ASSERT_EQUAL(mb_config_expert_bytes(sweep->cell[0].config, &info), 3 * 2048 * 768 * 2);
+  CU_ASSERT_EQUAL(mb_config_expert_bytes(sweep->cell[0].config, &info),
+                  INT64_C(3) * 2048 * 768 * 2);
   CU_ASSERT_EQUAL(mb_config_expert_bytes(sweep->cell[1].config, &info), 1000);
   info.model = "qwen3-30b-a3b";
-  CU_ASSERT_EQUAL(mb_config_expert_bytes(sweep->cell[0].config, &info), 3 * 2048 * 768 * 2);
+  CU_ASSERT_EQUAL(mb_config_expert_bytes(sweep->cell[0].config, &info),
+                  INT64_C(3) * 2048 * 768 * 2);
   info.model = "tiny";
   CU_ASSERT_EQUAL(mb_config_expert_bytes(sweep->cell[0].config, &info), 0);
   CU_ASSERT_EQUAL(mb_config_expert_bytes(sweep->cell[1].config, &info), 1000);
