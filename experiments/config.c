@@ -419,8 +419,8 @@ bool mb_config_have_same_trace(const mb_config *a, const mb_config *b) {
 }
 
 bool mb_config_have_same_loads(const mb_config *a, const mb_config *b) {
-  return mb_config_have_same_trace(a, b) &&
-         (a->trace_file != NULL || a->loads_seed == b->loads_seed);
+  return (a->trace_file != NULL || a->loads_seed == b->loads_seed) &&
+         mb_config_have_same_trace(a, b);
 }
 
 /* --- against the trace --- */

@@ -31,6 +31,9 @@ void mb_interrupt_install(void) {
   action.sa_handler = SIG_IGN;
   (void)sigaction(SIGXFSZ, &action, NULL);
   (void)sigaction(SIGPIPE, &action, NULL);
+  /* Ignored by the parent, as some launchers do, children would vanish unseen. */
+  action.sa_handler = SIG_DFL;
+  (void)sigaction(SIGCHLD, &action, NULL);
 }
 
 bool mb_interrupted(void) {

@@ -87,7 +87,7 @@ static bool is_temporary(const char *name) {
   enum { RANDOM = 6 };
   size_t length = strlen(name);
 
-  return length > sizeof mark - 1 + RANDOM &&
+  return length > sizeof mark - 1 + RANDOM && strchr(name + length - RANDOM, '.') == NULL &&
          strncmp(name + length - RANDOM - (sizeof mark - 1), mark, sizeof mark - 1) == 0;
 }
 
