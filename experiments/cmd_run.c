@@ -12,6 +12,7 @@
 #include "experiments/dry_run.h"
 #include "experiments/external_planner.h"
 #include "experiments/interrupt.h"
+#include "experiments/parts.h"
 #include "experiments/progress.h"
 #include "experiments/ranks.h"
 #include "experiments/sweep.h"
@@ -176,8 +177,10 @@ static mb_status run_cells(const mb_sweep *sweep, const char *output, const argu
     MB_TRY(mb_sweep_table_print(stdout, sweep, output));
   }
   if (outcome.n_failed > 0) {
-    return MB_FAIL(MB_ERR_PARAM, "%zu of %zu cells failed, why is in /cells of %s: %s",
-                   outcome.n_failed, sweep->n_cells, output, outcome.failed);
+    return MB_FAIL(MB_ERR_PARAM, "%zu of %zu cells failed, why is in /cells of %s%s: %s",
+                   outcome.n_failed, sweep->n_cells, output,
+                   mb_parts_are_there(output) ? " (--resume tries them once more)" : "",
+                   outcome.failed);
   }
   return MB_OK;
 }

@@ -69,8 +69,10 @@ bool mb_manifest_is_older(const mb_sweep *sweep, const char *path) {
   struct stat input;
   bool older = stat(path, &made) == 0 && add_all_inputs(&files, sweep);
 
+  /* By the time of the inode: a file that is moved or copied here has an old one of its contents.
+   */
   for (size_t i = 0; older && i < files.n; i++) {
-    older = stat(files.path[i], &input) == 0 && is_older(&input.st_mtim, &made.st_mtim);
+    older = stat(files.path[i], &input) != 0 || is_older(&input.st_ctim, &made.st_mtim);
   }
   free(files.path);
   return older;

@@ -13,7 +13,9 @@
  */
 MB_NODISCARD mb_status mb_manifest_format(const mb_sweep *sweep, char **text);
 
-/** Whether every file that a cell reads is there, and none was changed after `path` was. */
+/** Whether no file that a cell reads, and that is there, has changed, or come, after `path` was
+ * made.
+ */
 bool mb_manifest_is_older(const mb_sweep *sweep, const char *path);
 
 /** @return MB_OK: they are the same; MB_ERR_IO with the first lines that differ. */

@@ -64,8 +64,12 @@ bool mb_parts_is_finished(const mb_parts *parts, size_t cell) {
   return has_file(parts, cell, ".h5");
 }
 
+static bool has_died(const mb_parts *parts, size_t cell) {
+  return has_file(parts, cell, ".died");
+}
+
 bool mb_parts_is_failed(const mb_parts *parts, size_t cell) {
-  return has_file(parts, cell, ".error");
+  return has_file(parts, cell, ".error") || has_died(parts, cell);
 }
 
 static mb_status no_memory(const char *output) {
@@ -93,7 +97,8 @@ static bool is_temporary(const char *name) {
 
 /* Left half, of a failure, or made for the parts. */
 static bool is_leftover(const char *name) {
-  return is_temporary(name) || ends_with(name, ".error") || ends_with(name, ".loads");
+  return is_temporary(name) || ends_with(name, ".error") || ends_with(name, ".died") ||
+         ends_with(name, ".loads");
 }
 
 static bool is_anything(const char *name) {
@@ -156,7 +161,7 @@ static void unlock_byte(const mb_parts *parts, size_t byte) {
 }
 
 /* Whether the lock is still the folder's, which another run may have finished meanwhile. */
-static bool lock_is_there(const mb_parts *parts) {
+bool mb_parts_are_in_place(const mb_parts *parts) {
   char *path = mb_parts_path(parts, "lock", "");
   struct stat there;
   struct stat opened;
@@ -169,7 +174,7 @@ static bool lock_is_there(const mb_parts *parts) {
 
 mb_status mb_parts_claim(const mb_parts *parts, size_t cell, bool *claimed) {
   MB_TRY(lock_byte(parts, 1 + cell, claimed));
-  *claimed = *claimed && lock_is_there(parts);
+  *claimed = *claimed && mb_parts_are_in_place(parts);
   return MB_OK;
 }
 
@@ -217,7 +222,7 @@ static mb_status take_lead(const mb_parts *parts) {
     MB_TRY(mb_interrupt_check());
     MB_TRY(lock_byte(parts, 0, &leads));
     if (leads && find_owner(parts, 1) == 0) {
-      return lock_is_there(parts)
+      return mb_parts_are_in_place(parts)
                  ? MB_OK
                  : MB_FAIL(MB_ERR_IO, "%s: another run has just finished", parts->output);
     }
@@ -283,16 +288,25 @@ static mb_status read_text(const char *path, char **text) {
   return MB_OK;
 }
 
-mb_status mb_parts_put_error(const mb_parts *parts, size_t cell, const char *message) {
-  char *path = cell_path(parts, cell, ".error");
+static mb_status put_message(const mb_parts *parts, size_t cell, const char *ending,
+                             const char *message) {
+  char *path = cell_path(parts, cell, ending);
   mb_status status = path != NULL ? write_text(path, message) : no_memory(parts->output);
 
   free(path);
   return status;
 }
 
+mb_status mb_parts_put_error(const mb_parts *parts, size_t cell, const char *message) {
+  return put_message(parts, cell, ".error", message);
+}
+
+mb_status mb_parts_put_death(const mb_parts *parts, size_t cell, const char *message) {
+  return put_message(parts, cell, ".died", message);
+}
+
 mb_status mb_parts_get_error(const mb_parts *parts, size_t cell, char **message) {
-  char *path = cell_path(parts, cell, ".error");
+  char *path = cell_path(parts, cell, has_died(parts, cell) ? ".died" : ".error");
   mb_status status = path != NULL ? read_text(path, message) : no_memory(parts->output);
 
   free(path);
@@ -331,6 +345,21 @@ static mb_status settle_manifest(const mb_parts *parts) {
   free(ours);
   free(path);
   return status;
+}
+
+/* Once the leader has finished there is nothing to compare with, nor to do. */
+static mb_status check_joined(const mb_parts *parts) {
+  char *path = mb_parts_path(parts, "manifest", "");
+  char *ours = NULL;
+  mb_status status =
+      path != NULL ? mb_manifest_format(parts->sweep, &ours) : no_memory(parts->output);
+
+  if (status == MB_OK) {
+    status = check_manifest(parts, path, ours);
+  }
+  free(ours);
+  free(path);
+  return status == MB_OK || mb_parts_are_in_place(parts) ? status : MB_OK;
 }
 
 /* --- beginning and end --- */
@@ -394,7 +423,10 @@ mb_status mb_parts_join(const mb_sweep *sweep, const char *output, mb_parts **pa
 
   MB_TRY(make(sweep, output, &made));
   mb_status status = open_lock(made, 0);
-  if (status != MB_OK || made->lock < 0) {
+  if (status == MB_OK && made->lock >= 0) {
+    status = check_joined(made);
+  }
+  if (status != MB_OK || made->lock < 0 || !mb_parts_are_in_place(made)) {
     mb_parts_close(made);
     made = NULL;
   }
@@ -424,6 +456,15 @@ void mb_parts_tidy(const mb_parts *parts) {
   remove_files(parts->folder, is_temporary);
 }
 
+static bool has_deaths(const mb_parts *parts) {
+  for (size_t i = 0; i < parts->sweep->n_cells; i++) {
+    if (has_died(parts, i)) {
+      return true;
+    }
+  }
+  return false;
+}
+
 /* A folder of that name is of finished work only once the output is there; then it has another, so
  * that a kill while its files go cannot make it look like work half done. */
 static mb_status finish(const mb_parts *parts) {
@@ -433,11 +474,12 @@ static mb_status finish(const mb_parts *parts) {
     return no_memory(parts->output);
   }
   mb_status status = MB_OK;
+  bool stays = has_deaths(parts);
   if (rename(parts->merged, parts->output) != 0) {
     status = MB_FAIL(MB_ERR_IO, "%s: cannot be given its name: %s", parts->output, strerror(errno));
-  } else if (rename(parts->folder, done) != 0) {
+  } else if (!stays && rename(parts->folder, done) != 0) {
     status = MB_FAIL(MB_ERR_IO, "%s: cannot be removed: %s", parts->folder, strerror(errno));
-  } else {
+  } else if (!stays) {
     remove_folder(done);
   }
   free(done);

@@ -3,6 +3,8 @@
  *   manifest     what the parts are of: the code, the inputs, the config
  *   <run>.h5     a finished cell's results
  *   <run>.error  a failed cell's message
+ *   <run>.died   the same of a cell whose process died, and that is worth another try
+ *   <run>.loads  the loads of that cell and others (shared_loads.h)
  *   lock         empty; its first byte is locked by who leads, one byte a cell by who works on it
  *
  * Locks are those of fcntl(): they belong to a process and go with it, over NFS too. Everything
@@ -34,7 +36,8 @@ MB_NODISCARD mb_status mb_parts_open(const mb_sweep *sweep, const char *output, 
                                      mb_parts **parts);
 
 /**
- * The folder that another process leads in. As mb_parts_open() otherwise.
+ * The folder that another process leads in, whose config and inputs have to be this one's, too. As
+ * mb_parts_open() otherwise.
  * @param parts NULL on MB_OK where the folder has gone: all has been done already.
  */
 MB_NODISCARD mb_status mb_parts_join(const mb_sweep *sweep, const char *output, mb_parts **parts);
@@ -46,6 +49,9 @@ void mb_parts_clean(const char *output);
 
 /** Whether an output has parts. */
 bool mb_parts_are_there(const char *output);
+
+/** Whether the folder is still the one that was opened: somebody may have removed it. */
+bool mb_parts_are_in_place(const mb_parts *parts);
 
 /** Whether a cell's results are there; whether its error is. */
 bool mb_parts_is_finished(const mb_parts *parts, size_t cell);
@@ -68,7 +74,10 @@ void mb_parts_release_loads(const mb_parts *parts, size_t cell);
 /** Records why a cell failed. */
 MB_NODISCARD mb_status mb_parts_put_error(const mb_parts *parts, size_t cell, const char *message);
 
-/** @param message Transferred: free() it; written only on MB_OK. */
+/** Likewise that its process died, which it may not do another time: mb_parts_finish(). */
+MB_NODISCARD mb_status mb_parts_put_death(const mb_parts *parts, size_t cell, const char *message);
+
+/** Of either kind. @param message Transferred: free() it; written only on MB_OK. */
 MB_NODISCARD mb_status mb_parts_get_error(const mb_parts *parts, size_t cell, char **message);
 
 /** Where the parts are to be merged: a file in the folder. Borrowed. */
@@ -79,7 +88,8 @@ void mb_parts_tidy(const mb_parts *parts);
 
 /**
  * Gives the merged file the output's name, and removes the folder, in an order in which a kill
- * makes no finished cell run again. The parts are closed, also on failure.
+ * makes no finished cell run again. Where cells died the folder stays, for `resume` to try them
+ * once more. The parts are closed, also on failure.
  */
 MB_NODISCARD mb_status mb_parts_finish(mb_parts *parts);
 

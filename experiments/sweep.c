@@ -220,6 +220,40 @@ static void set_from(mb_sweep *sweep) {
   }
 }
 
+/* --- seeds --- */
+
+static bool is_seed(const char *key) {
+  return strcmp(key, "seed") == 0 || strcmp(key, "trace.generate.seed") == 0;
+}
+
+static bool is_seeds_axis(const mb_sweep_axes *axes, size_t axis) {
+  for (size_t k = 0; k < axes->n_keys; k++) {
+    if (axes->key[k].axis == axis && !is_seed(axes->key[k].key)) {
+      return false;
+    }
+  }
+  return true;
+}
+
+/* Of loads from a file a seed changes nothing: cells would be alike, and count as several. */
+static mb_status check_seeds(const mb_sweep_axes *axes, const mb_sweep *sweep) {
+  bool of_file = false;
+
+  for (size_t i = 0; i < sweep->n_cells; i++) {
+    of_file = of_file || sweep->cell[i].config->trace_file != NULL;
+  }
+  for (size_t k = 0; of_file && k < axes->n_keys; k++) {
+    const mb_sweep_key *key = &axes->key[k];
+    if (key->n_values > 1 && is_seeds_axis(axes, key->axis)) {
+      return mb_yaml_fail(key->node, MB_ERR_PARAM,
+                          "sweep: %s: the loads of a trace file are the same for every seed; sweep "
+                          "relabel for what ties do, or trace.file for several traces",
+                          key->key);
+    }
+  }
+  return MB_OK;
+}
+
 /* --- the whole --- */
 
 /* `sweep.relabel: 1..R` as the last axis, in place of what the config says of it. */
@@ -240,6 +274,9 @@ static mb_status read_tree(const mb_yaml *root, const char *path, const mb_yaml 
   mb_status status = copy_keys(&axes, path, sweep);
   if (status == MB_OK) {
     status = read_cells(&axes, path, root, sweep);
+  }
+  if (status == MB_OK) {
+    status = check_seeds(&axes, sweep);
   }
   if (status == MB_OK && sweep_node != NULL) {
     sweep->swept = true;

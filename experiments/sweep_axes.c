@@ -157,6 +157,22 @@ static int compare_texts(const void *a, const void *b) {
   return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
+/* Numbers by their value: 010 and 1e1 are both 10. */
+static void put_value(FILE *stream, const mb_sweep_key *key, size_t i) {
+  const mb_yaml *value = key->value[i];
+  char *end = NULL;
+  double number = 0;
+
+  if (value->kind == MB_YAML_SCALAR && !value->quoted && value->text[0] != '\0') {
+    number = strtod(value->text, &end);
+  }
+  if (end != NULL && *end == '\0') {
+    (void)fprintf(stream, "%.17g", number);
+  } else {
+    (void)fputs(key->text[i], stream);
+  }
+}
+
 /* The values of an axis' keys, one after the other: what a cell gets from that axis. */
 static char *join_texts(const mb_sweep_axes *axes, size_t first, size_t i) {
   char *text = NULL;
@@ -167,7 +183,8 @@ static char *join_texts(const mb_sweep_axes *axes, size_t first, size_t i) {
     return NULL;
   }
   for (size_t k = first; k < axes->n_keys; k++) {
-    (void)fprintf(stream, "%s%s %s", k > first ? ", " : "", axes->key[k].key, axes->key[k].text[i]);
+    (void)fprintf(stream, "%s%s ", k > first ? ", " : "", axes->key[k].key);
+    put_value(stream, &axes->key[k], i);
   }
   bool failed = ferror(stream) != 0;
   if (fclose(stream) != 0 || failed) {

@@ -138,6 +138,8 @@ static mb_status do_rest(const mb_sweep *sweep, const mb_parts *parts) {
       MB_TRY(find_free(parts, i, &is_free));
       if (is_free) {
         MB_TRY(mb_workers_run(sweep, parts, NULL, 1, true));
+      } else if (!mb_parts_are_in_place(parts)) {
+        return MB_FAIL(MB_ERR_IO, "the folder of finished cells has gone while they were made");
       } else {
         (void)nanosleep(&pause, NULL);
       }

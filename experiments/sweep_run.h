@@ -29,8 +29,9 @@ typedef struct mb_sweep_outcome {
  *
  * A finished cell is a results file of its own, OUTPUT.parts/<run>.h5, written under another name
  * and renamed. When all are there they are merged, the output gets its name, and the folder goes. A
- * cell that fails is recorded in /cells with its error, and the others go on. A config without a
- * sweep is written at once, without parts.
+ * cell that fails is recorded in /cells with its error, and the others go on. Where a cell's
+ * process died, the folder stays after the output is written, so that resuming tries that cell once
+ * more. A config without a sweep is written at once, without parts.
  *
  * @param outcome Written only on MB_OK, and of a crew only to its leader; zeroes to the others.
  * @return MB_OK: the output is complete, but for cells that failed; MB_ERR_CANCELLED: stopped on

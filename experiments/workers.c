@@ -143,7 +143,7 @@ static void record_death(workers *w, size_t cell, int how) {
                    WEXITSTATUS(how));
   }
   if (!mb_parts_is_finished(w->parts, cell)) {
-    mb_status status = mb_parts_put_error(w->parts, cell, message);
+    mb_status status = mb_parts_put_death(w->parts, cell, message);
     if (status != MB_OK) {
       stop(w, status, mb_error_message());
     }

@@ -222,6 +222,8 @@ kill -KILL "$(children "$(children "$pid")")"
 release 1
 moebal_says "1 of 12 cells failed"
 [ -e cell.h5 ] || fail "a cell that dies takes the others with it"
+run 0 held.yaml -q --resume -o cell.h5
+"$python" "$same_results" held.h5 cell.h5 || fail "a cell that died, tried once more: other results"
 
 # Whose work is killed, is left out: its cell is done by another.
 start work.h5 "" 2

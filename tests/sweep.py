@@ -296,8 +296,8 @@ def children(pid):
 
 
 def test_worker_dies():
-    """A worker that is killed costs its cell, and no other."""
-    write("c.yaml", ENDLESS)
+    """A worker that is killed costs its cell, and no other; and it can be tried once more."""
+    write("c.yaml", ENDLESS.replace("1e8", "200000"))
     for n in "1", "2":
         process = start("c.yaml", "-q", "--jobs", n)
         wait_for(lambda: len(finished_names()) == (1 if n == "1" else 3))
@@ -307,13 +307,22 @@ def test_worker_dies():
         os.kill(workers[0], signal.SIGKILL)
         _, said = process.communicate(timeout=60)
         assert process.returncode == 1 and "1 of 4 cells failed" in said, said
+        assert "(--resume tries them once more)" in said, said
         with h5py.File(OUT) as file:
             error = [text.decode() for text in file["cells"]["error"]]
             assert error[0] == error[2] == error[3] == "", error
             assert error[1] == "its process was ended by signal 9 (Killed)", error
             assert len(file["runs"]) == 3 and len(file["summary"]) == 9
+        before = finished()
+        assert len(before) == 3, before
+        refused("go on with --resume", "c.yaml", "-q")
+        run(0, "c.yaml", "-q", "--resume")
+        with h5py.File(OUT) as file:
+            assert len(file["runs"]) == 4
+            assert all(times(file, one) == measured for one, measured in before.items())
         assert sorted(os.listdir(".")) == ["c.yaml", OUT]
         os.remove(OUT)
+    write("c.yaml", ENDLESS)
 
 
 def test_interrupt():

@@ -477,6 +477,13 @@ static void test_refused_lists(void) {
                 PATH ":7: sweep: seed has more than 100000 values");
   check_refused("sweep:\n  seed: [3, 4, 3]\n",
                 PATH ":7: sweep: seed 3 is in the list twice: two cells would be the same");
+  check_refused("sweep:\n  seed: [3, 4, 03]\n",
+                PATH ":7: sweep: seed 3 is in the list twice: two cells would be the same");
+  check_refused("sweep:\n  schedule.window: [5, 10, 1e1]\n",
+                PATH ":7: sweep: schedule.window 10 is in the list twice");
+  check_refused("sweep:\n  trace: [{file: t.h5}]\n  seed: [3, 4]\n",
+                PATH ":8: sweep: seed: the loads of a trace file are the same for every seed");
+  check_refused("sweep:\n  trace: [{file: t.h5}]\n  trace.generate.seed: [3, 4]\n", PATH ":");
   check_refused("sweep:\n  seed: 1..400\n  schedule.window: 1..251\n",
                 PATH ":6: sweep: these lists make more than 100000 cells");
 }

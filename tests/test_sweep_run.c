@@ -199,10 +199,88 @@ static void test_loads_not_shared(void) {
   free_sweep(sweep);
 }
 
+/* A cell that another process works on is left to it; once that process is gone, it is free. */
+static void test_claims(void) {
+  static const char *const intervals[] = {"5", "10"};
+  mb_sweep *sweep = make_sweep("schedule.interval", 2, intervals);
+  mb_parts *parts = NULL;
+  int told[2];
+  int ended = 0;
+  char byte = 0;
+
+  CHECK_OK(mb_parts_open(sweep, sweep->output, false, &parts));
+  CU_ASSERT_PTR_NOT_NULL_FATAL(parts);
+  CU_ASSERT_FATAL(pipe(told) == 0);
+  pid_t child = fork();
+  if (child == 0) {
+    bool claimed = false;
+    byte = mb_parts_claim(parts, 0, &claimed) == MB_OK && claimed ? 'y' : 'n';
+    (void)!write(told[1], &byte, 1);
+    (void)pause();
+    _exit(EXIT_SUCCESS);
+  }
+  CU_ASSERT_FATAL(child > 0 && read(told[0], &byte, 1) == 1);
+  CU_ASSERT_EQUAL(byte, 'y');
+  CHECK_OK(mb_part_make(sweep, parts, 0, NULL, NULL));
+  CU_ASSERT(!mb_parts_is_finished(parts, 0));
+  CHECK_OK(mb_part_make(sweep, parts, 1, NULL, NULL));
+  CU_ASSERT(mb_parts_is_finished(parts, 1));
+  (void)kill(child, SIGKILL);
+  CU_ASSERT_FATAL(waitpid(child, &ended, 0) == child);
+  CHECK_OK(mb_part_make(sweep, parts, 0, NULL, NULL));
+  CU_ASSERT(mb_parts_is_finished(parts, 0));
+  (void)close(told[0]);
+  (void)close(told[1]);
+  mb_parts_discard(parts);
+  free_sweep(sweep);
+}
+
+/* Who joins has to be at the same sweep as who leads. */
+static void test_join(void) {
+  static const char *const intervals[] = {"5", "10"};
+  mb_sweep *sweep = make_sweep("schedule.interval", 2, intervals);
+  mb_sweep *other = make_sweep("schedule.window", 2, intervals);
+  mb_parts *parts = NULL;
+  mb_parts *joined = NULL;
+
+  CHECK_OK(mb_parts_join(sweep, sweep->output, &joined));
+  CU_ASSERT_PTR_NULL(joined); /* nobody leads, or all is done */
+  CHECK_OK(mb_parts_open(sweep, sweep->output, false, &parts));
+  CHECK_FAILS(mb_parts_join(other, sweep->output, &joined), MB_ERR_IO, "is of another run");
+  CU_ASSERT_PTR_NULL(joined);
+  CHECK_OK(mb_parts_join(sweep, sweep->output, &joined));
+  CU_ASSERT_PTR_NOT_NULL(joined);
+  mb_parts_close(joined);
+  mb_parts_discard(parts);
+  free_sweep(sweep);
+  free_sweep(other);
+}
+
+/* What only looks like the name of a file half written. */
+static void test_names(void) {
+  static const char *const names[] = {"x.part-001", "y.part-abc"};
+  mb_sweep *sweep = make_sweep("seed", 2, (const char *const[]){"1", "2"});
+  mb_parts *parts = NULL;
+
+  for (size_t i = 0; i < 2; i++) {
+    (void)snprintf(sweep->cell[i].config->name, sizeof sweep->cell[i].config->name, "%s", names[i]);
+  }
+  CHECK_OK(mb_parts_open(sweep, sweep->output, false, &parts));
+  CHECK_OK(mb_part_make(sweep, parts, 0, NULL, NULL));
+  mb_parts_close(parts);
+  CHECK_OK(mb_parts_open(sweep, sweep->output, true, &parts));
+  CU_ASSERT(mb_parts_is_finished(parts, 0));
+  mb_parts_discard(parts);
+  free_sweep(sweep);
+}
+
 int main(void) {
   CU_TestInfo tests[] = {{"all cells are in one file", test_all_runs},
                          {"loads are read once for all cells", test_shared_loads},
                          {"loads that are not shared", test_loads_not_shared},
+                         {"a cell that another process is at", test_claims},
+                         {"who joins is at the same sweep", test_join},
+                         {"parts with odd names are kept", test_names},
                          CU_TEST_INFO_NULL};
 
   (void)H5dont_atexit();
