@@ -102,7 +102,7 @@ static void test_errors_by_step(void) {
   CU_ASSERT(!say(1, &of_seeds, "Standard errors"));
 }
 
-/* Of better, worse and unclear those count that are called something; 0.05 itself is not above. */
+/* Of those above 0.05 what is called better or worse counts, and no tie or unclear one. */
 static void test_correction(void) {
   mb_compare_row rows[] = {blocks(), blocks(), blocks(), blocks(), blocks()};
 
