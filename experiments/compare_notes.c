@@ -88,13 +88,13 @@ static counts count_rows(const mb_compare_view *view) {
 /* --- what the columns mean --- */
 
 static void put_interval(const mb_compare_view *view, const counts *n, FILE *stream) {
-  const char *method = n->bootstraps == n->intervals ? "bootstrap-t"
-                       : n->bootstraps == 0          ? "Student's t"
-                                                     : "bootstrap-t, or Student's t over few seeds";
-
-  (void)fprintf(stream, " Interval: %g %%, %s over units", 100 * view->options->confidence, method);
+  (void)fprintf(stream, " Interval: %g %%, %s over units", 100 * view->options->confidence,
+                n->bootstraps > 0 ? "bootstrap-t" : "Student's t");
   if (n->relabellings > 1) {
     (void)fprintf(stream, " crossed with %zu relabellings", n->relabellings);
+  }
+  if (n->bootstraps > 0 && n->bootstraps < n->intervals) {
+    (void)fputs(", and Student's t where seeds are few or resamples have no spread", stream);
   }
   (void)fprintf(stream, ". p: the signs of whole units flipped, Holm over %zu comparison%s.",
                 n->intervals, n->intervals == 1 ? "" : "s");
@@ -109,8 +109,8 @@ void mb_compare_put_meaning(const mb_compare_view *view, FILE *stream) {
     put_interval(view, &n, stream);
   }
   (void)fprintf(stream,
-                " Tie: the interval is within %g %%; unclear: it is not, and has 0 in it%s. Units: "
-                "%s.",
+                " Tie: the interval is within %g %%, even where all of it is on one side of 0; "
+                "unclear: it is not, and has 0 in it%s. Units: %s.",
                 100 * view->options->margin,
                 n.intervals < view->comparison->n_rows ? "; too few: fewer than 20 blocks" : "",
                 n.blocks > 0 ? "blocks of steps, the longest of plan interval, window, request "
@@ -168,16 +168,17 @@ void mb_compare_put_warnings(const mb_compare_view *view, FILE *stream) {
   warn_of_relabellings(&n, stream);
   if (n.not_corrected > 0) {
     (void)fprintf(stream,
-                  "%zu of the comparisons called better or worse, each by its own interval, have "
+                  "%zu of the comparisons called better or worse, each by its own interval, %s "
                   "p above %g after the correction for all %zu%s.\n",
-                  n.not_corrected, 1 - view->options->confidence, n.intervals,
+                  n.not_corrected, n.not_corrected == 1 ? "has" : "have",
+                  1 - view->options->confidence, n.intervals,
                   n.blocks == 0 ? "; of n seeds p cannot fall below 2 / 2^n" : "");
   }
   if (comparison->n_failed > 0 || comparison->n_spare > 0) {
     (void)fprintf(stream,
-                  "Left out: %zu cells that failed, and %zu whose seed or relabelling misses "
+                  "Left out: %zu cell%s that failed, and %zu whose seed or relabelling misses "
                   "others.\n",
-                  comparison->n_failed, comparison->n_spare);
+                  comparison->n_failed, comparison->n_failed == 1 ? "" : "s", comparison->n_spare);
   }
 }
 

@@ -66,6 +66,7 @@ for config in $faults; do
   ! grep -E '^WORSE' out | grep -v ' l2 ' || fail "$config, 0 rounds: not only l2 is called worse"
   says "l2: run_imbalance rose in layers "
   says "Placements changed: l2 in 8 of 8 seeds."
+  if grep -q "The reference none" out; then fail "$config, 0 rounds: none is said to have changed"; fi
 done
 
 # Where the search ends too early, after 5 rounds: the smallest margin is told, and it is that one.
@@ -121,6 +122,11 @@ for relabel in 1 2 3 4 5 6 7 8; do
 done
 check 0 drift --set relabel=8
 says "Placements changed: "
+
+# Other loads change what never plans, and that is said; nothing has become worse.
+check 0 domains --set trace.generate.noise_rms=0.03
+grep -Eq '^changed +none +run_imbalance ' out || fail "other loads: none has not changed"
+says "The reference none makes no plans, and changed: so the loads changed, or the cluster"
 
 # --- margins, improvements
 
@@ -180,9 +186,12 @@ status=0
 cp domains.tsv stopped.tsv
 "$moebal" check "$config" --baseline stopped.tsv --update -q --set trace.generate.steps=100000 2>err &
 pid=$!
-while [ -z "$(ls "$TMPDIR")" ]; do
+tries=0
+while [ -z "$(ls "$TMPDIR")" ] && [ "$tries" -lt 300 ]; do
   sleep 0.1
+  tries=$((tries + 1))
 done
+[ "$tries" -lt 300 ] || echo "note: nothing is in $TMPDIR after 30 s"
 kill -TERM $pid
 status=0
 wait $pid || status=$?

@@ -59,7 +59,7 @@ is block_from 1 lifetime
 is block_steps 1 300
 is units 1 10
 run 0 tiny.h5 --lifetime 300
-says "too few: fewer than 20 blocks"
+says "few: fewer than 20 blocks" # the line may break before
 says "With fewer than 20 blocks there are no intervals"
 if grep -q "Interval:" out; then fail "an interval is explained where there is none"; fi
 

@@ -5,7 +5,7 @@
 
 #include "tests/results_cells.h"
 
-enum { CELLS_MAX = 12, STEPS = 250, FIRST = 10 };
+enum { CELLS_MAX = 20, STEPS = 250, FIRST = 10 };
 
 /** A cell: where it stands, and what the strategies none and l2_x reach. */
 typedef struct cell {
@@ -120,8 +120,8 @@ static mb_compare_options defaults(void) {
 /* --- blocks --- */
 
 /* Differences without memory, loads of 0 to 6; what is expected of them numpy says, with the
-   formulas written anew. */
-static mb_results_file *write_steps(void) {
+   formulas written anew. A lifetime of 0 is not in the file. */
+static mb_results_file *write_schedule(int64_t delay, int64_t lifetime) {
   static results_file content = {
       .run = "steps", .n_steps = STEPS, .summary_from = FIRST, .n_plans = 0};
   static const summary_row summary[] = {{"steps", "none", 2.220854978354978, 3},
@@ -143,12 +143,20 @@ static mb_results_file *write_steps(void) {
   hid_t run = H5Gopen2(file, "/runs/steps", H5P_DEFAULT);
   hsize_t n_steps = STEPS;
   results_put_dataset(run, "step_load", H5T_NATIVE_DOUBLE, 1, &n_steps, load);
+  results_put_number(run, "delay", delay);
+  if (lifetime > 0) {
+    results_put_number(run, "request_lifetime", lifetime);
+  }
   results_check(H5Gclose(run));
   cells_put_summary(file, 2, summary);
   results_check(H5Fclose(file));
   CHECK_OK(mb_results_file_open(path, &opened));
   CU_ASSERT_PTR_NOT_NULL_FATAL(opened);
   return opened;
+}
+
+static mb_results_file *write_steps(void) {
+  return write_schedule(0, 0);
 }
 
 static void test_blocks(void) {
@@ -176,6 +184,21 @@ static void test_blocks(void) {
   CU_ASSERT(row->n_seeds == 1 && row->n_wins == 1 && row->n_losses == 0);
   CU_ASSERT(row->seed[0].seed == -1 && row->n_relabellings == 1 && isnan(row->relabel_sd));
   CU_ASSERT_EQUAL(row->verdict, MB_COMPARE_BETTER);
+  mb_comparison_fini(&comparison);
+  mb_results_file_close(file);
+}
+
+/* Blocks begin at the steps 23, 33 ... 243, the first at 10: as many as without delay, and other
+   ones, with an error of their own. */
+static void test_delay(void) {
+  mb_compare_options options = defaults();
+  mb_results_file *file = write_schedule(3, 0);
+  mb_comparison comparison = compare(file, &options);
+  const mb_compare_row *row = &comparison.row[0];
+
+  CU_ASSERT(row->n_units == 24 && row->block_length == 10);
+  CU_ASSERT_DOUBLE_EQUAL(row->difference, -0.048391774891774736, 1e-12);
+  CU_ASSERT_DOUBLE_EQUAL(row->error, 0.00173212374205121, 1e-12);
   mb_comparison_fini(&comparison);
   mb_results_file_close(file);
 }
@@ -321,6 +344,26 @@ static void test_too_few(void) {
   mb_results_file_close(file);
 }
 
+/* The file says how long a request lives; the option goes before it. */
+static void test_lifetime_of_run(void) {
+  mb_compare_options options = defaults();
+  mb_results_file *file = write_schedule(0, 12);
+  mb_comparison comparison = compare(file, &options);
+  const mb_compare_row *row = &comparison.row[0];
+
+  CU_ASSERT(row->n_units == 12 && row->block_length == 20 && row->lifetime_known);
+  CU_ASSERT_STRING_EQUAL(row->block_from, "lifetime");
+  CU_ASSERT_EQUAL(row->verdict, MB_COMPARE_TOO_FEW);
+  mb_comparison_fini(&comparison);
+  options.lifetime = 4;
+  comparison = compare(file, &options);
+  row = &comparison.row[0];
+  CU_ASSERT(row->n_units == 24 && row->block_length == 10 && row->lifetime_known);
+  CU_ASSERT_STRING_EQUAL(row->block_from, "interval");
+  mb_comparison_fini(&comparison);
+  mb_results_file_close(file);
+}
+
 /* --- seeds --- */
 
 /* Differences -0.1, -0.2, -0.3: standard error 0.1 / sqrt(3), and t(0.975) of 2 degrees of freedom
@@ -355,11 +398,46 @@ static void test_seeds(void) {
   mb_results_file_close(file);
 }
 
-/* The differences of test_stat_units.c's two-way layout, a hundredth each: relabellings 1 and 2
-   have 1, 2, 6 and 2, 6, 7. The strategy's own values differ over relabellings by 0.01, 0.02, 0.03.
- */
+/* From 20 seeds on they are resampled. */
+static void test_many_seeds(void) {
+  cell cells[20];
+  mb_compare_options options = defaults();
+
+  for (size_t i = 0; i < 20; i++) {
+    double gain = 0.1 + 0.01 * (double)(i * 7 % 11);
+    cells[i] = (cell){"2", (int64_t)i, 0, 2, 2 - gain, false};
+  }
+  for (size_t n = 19; n <= 20; n++) {
+    mb_results_file *file = write_cells("many.h5", n, cells);
+    mb_comparison comparison = compare(file, &options);
+    CU_ASSERT_EQUAL(comparison.row[0].n_units, n);
+    CU_ASSERT_STRING_EQUAL(comparison.row[0].method, n == 20 ? "bootstrap-t" : "Student's t");
+    mb_comparison_fini(&comparison);
+    mb_results_file_close(file);
+  }
+}
+
+/* A seed where both are equal is neither won nor lost. */
+static void test_even_seed(void) {
+  static const cell cells[] = {{"2", 1, 0, 2.0, 1.9, false},
+                               {"2", 2, 0, 2.0, 2.0, false},
+                               {"2", 3, 0, 2.0, 2.1, false},
+                               {"2", 4, 0, 2.0, 2.2, false}};
+  mb_compare_options options = defaults();
+  mb_results_file *file = write_cells("even.h5", 4, cells);
+  mb_comparison comparison = compare(file, &options);
+
+  CU_ASSERT_EQUAL(comparison.row[0].n_wins, 1);
+  CU_ASSERT_EQUAL(comparison.row[0].n_losses, 2);
+  mb_comparison_fini(&comparison);
+  mb_results_file_close(file);
+}
+
+/* The differences are, in hundredths, 1, 2, 6 in relabelling 1 and 3, 6, 7 in relabelling 2: mean
+   squares of 61/6 for seeds, 49/6 for relabellings and 7/6 for the rest, so (61 + 49 - 7) / 6 over
+   6 values. The strategy's own values differ over relabellings by 0.01, 0.02, 0.03. */
 static void test_relabellings(void) {
-  static const cell cells[] = {{"2", 1, 1, 1.49, 1.50, false}, {"2", 1, 2, 1.49, 1.51, false},
+  static const cell cells[] = {{"2", 1, 1, 1.49, 1.50, false}, {"2", 1, 2, 1.48, 1.51, false},
                                {"2", 2, 1, 1.48, 1.50, false}, {"2", 2, 2, 1.46, 1.52, false},
                                {"2", 3, 1, 1.44, 1.50, false}, {"2", 3, 2, 1.46, 1.53, false}};
   mb_compare_options options = defaults();
@@ -368,12 +446,12 @@ static void test_relabellings(void) {
 
   CU_ASSERT_EQUAL_FATAL(comparison.n_rows, 1);
   const mb_compare_row *row = &comparison.row[0];
-  CU_ASSERT_DOUBLE_EQUAL(row->difference, 0.04, 1e-12);
-  CU_ASSERT_DOUBLE_EQUAL(row->error, sqrt(17.0 / 6) / 100, 1e-12);
+  CU_ASSERT_DOUBLE_EQUAL(row->difference, 0.25 / 6, 1e-12);
+  CU_ASSERT_DOUBLE_EQUAL(row->error, sqrt(103.0 / 36) / 100, 1e-12);
   CU_ASSERT(row->n_relabellings == 2 && row->n_units == 3 && row->n_losses == 3);
   CU_ASSERT_DOUBLE_EQUAL(row->relabel_range, 0.02, 1e-12);
-  /* Of the differences 0.01, 0.04, 0.01: (1 + 4 + 1) / 3 hundredths. */
-  CU_ASSERT_DOUBLE_EQUAL(row->relabel_difference_range, 0.02, 1e-12);
+  /* From 1 to 3, 2 to 6 and 6 to 7: (2 + 4 + 1) / 3 hundredths. */
+  CU_ASSERT_DOUBLE_EQUAL(row->relabel_difference_range, 0.07 / 3, 1e-12);
   CU_ASSERT_DOUBLE_EQUAL(row->relabel_sd, sqrt((0.5 + 2 + 4.5) / 3) / 100, 1e-12);
   CU_ASSERT_DOUBLE_EQUAL(row->seed[1].value, 1.51, 1e-12);
   CU_ASSERT_DOUBLE_EQUAL(row->p, 0.25, 0);
@@ -456,10 +534,14 @@ static void test_refused(void) {
 int main(void) {
   CU_TestInfo tests[] = {
       {"blocks of steps", test_blocks},
+      {"blocks begin with plans", test_delay},
       {"blocks and relabellings", test_relabelled_blocks},
       {"options", test_options},
       {"too few blocks", test_too_few},
+      {"the run's lifetime", test_lifetime_of_run},
       {"seeds", test_seeds},
+      {"many seeds", test_many_seeds},
+      {"a seed neither won nor lost", test_even_seed},
       {"seeds and relabellings", test_relabellings},
       {"settings of a sweep", test_conditions},
       {"a sweep of one cell", test_single_seed_of_sweep},

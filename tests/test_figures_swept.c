@@ -292,6 +292,24 @@ static void test_moved_bytes(void) {
       "1 cell failed, and is left out.\n");
 }
 
+/* On 4 GPUs 40 experts of 5e8 bytes in 4 steps are 1250 MB a step and GPU; 8 are 250. */
+static void test_moved_bytes_of_gpus(void) {
+  sweep all = {.key = {"schedule.interval"},
+               .n = 2,
+               .cells = {{{"2"}, 2.0, 1.25, .moved = 40, .interval = 2, SMALL},
+                         {{"10"}, 2.0, 1.5, .moved = 8, .interval = 10, SMALL}}};
+
+  all.cells[0].gpus = all.cells[1].gpus = 4;
+  all.cells[0].slots = all.cells[1].slots = 8;
+  check_table(
+      "pareto_moved_bytes", write_sweep("moved4.h5", &all), -1,
+      "unit\tcondition\tnone\tnone:low\tnone:high\tnone:x\tnone:x_low\tnone:x_high\tnone:n\t"
+      "l2_x\tl2_x:low\tl2_x:high\tl2_x:x\tl2_x:x_low\tl2_x:x_high\tl2_x:n\n"
+      "MB\t2\t2\tNaN\tNaN\tNaN\tNaN\tNaN\t1\t1.25\tNaN\tNaN\t1250\tNaN\tNaN\t1\n"
+      "MB\t10\tNaN\tNaN\tNaN\tNaN\tNaN\tNaN\t0\t1.5\tNaN\tNaN\t250\tNaN\tNaN\t1\n",
+      "n = 1 run a point: there are no intervals.\n");
+}
+
 static void test_interval_window(void) {
   const sweep all = {
       .key = {"schedule.interval", "schedule.window"},
@@ -308,7 +326,8 @@ static void test_interval_window(void) {
       "n = 1 run a point: there are no intervals.\n");
 }
 
-/* Means over relabellings within a seed come first: (1.2 + 1.4) / 2 = 1.3, and 1.5. */
+/* Where nothing but relabellings repeats a setting, the interval is over these: 1.25 and 1.75 have
+   the mean 1.5, and t(0.975, 1) = 12.70620474 times 0.25 to either side. */
 static void test_redundancy(void) {
   sweep all = {.key = {"cluster.slots", "relabel"},
                .n = 3,
@@ -489,6 +508,7 @@ static void test_plans_that_count(void) {
 
 int main(void) {
   CU_TestInfo tests[] = {{"pareto_moved_bytes", test_moved_bytes},
+                         {"bytes that move, on 4 GPUs", test_moved_bytes_of_gpus},
                          {"interval_window", test_interval_window},
                          {"redundancy", test_redundancy},
                          {"seeds and relabellings", test_seeds_and_relabellings},
