@@ -16,6 +16,8 @@
 enum { INTERVAL = 50, INTERVALS_MAX = 800, STEPS_MAX = INTERVALS_MAX * INTERVAL };
 enum { RELABELLINGS_MAX = 32, UNITS_MAX = 256 };
 
+/* Points of percent that bounds are wider by: few series, as under sanitizers, say less. */
+static double slack = 0;
 static size_t n_series = 2000;
 static size_t n_resamples = 399;
 
@@ -166,10 +168,10 @@ static void test_series(void) {
   for (size_t i = 0; i < 2; i++) {
     for (size_t j = 0; j < 2; j++) {
       coverage found = cover(n_intervals[i], phis[j], 0.5);
-      CU_ASSERT(found.bootstrap >= 92 && found.bootstrap <= 98);
-      CU_ASSERT(found.by_interval >= 92 && found.by_interval <= 98);
+      CU_ASSERT(found.bootstrap >= 92 - slack && found.bootstrap <= 98 + slack);
+      CU_ASSERT(found.by_interval >= 92 - slack && found.by_interval <= 98 + slack);
       CU_ASSERT(found.by_step < 80);
-      CU_ASSERT(found.rejected >= 2 && found.rejected <= 8);
+      CU_ASSERT(found.rejected >= 2 && found.rejected <= 8 + slack);
     }
   }
 }
@@ -182,8 +184,10 @@ static void table_of_series(void) {
   for (size_t i = 0; i < 6; i++) {
     for (size_t j = 0; j < 4; j++) {
       coverage found = cover(n_intervals[i], phis[j / 2], effects[j % 2]);
-      CU_ASSERT(n_intervals[i] < 50 || (found.bootstrap >= 92 && found.bootstrap <= 98));
-      CU_ASSERT(n_intervals[i] < 50 || (found.by_interval >= 92 && found.by_interval <= 98));
+      CU_ASSERT(n_intervals[i] < 50 ||
+                (found.bootstrap >= 92 - slack && found.bootstrap <= 98 + slack));
+      CU_ASSERT(n_intervals[i] < 50 ||
+                (found.by_interval >= 92 - slack && found.by_interval <= 98 + slack));
     }
   }
 }
@@ -254,8 +258,8 @@ static void test_crossed(void) {
 
   for (size_t i = 0; i < sizeof settings / sizeof *settings; i++) {
     coverage found = cover_crossed(&settings[i]);
-    CU_ASSERT(found.bootstrap >= 92 && found.bootstrap <= 98);
-    CU_ASSERT(found.rejected <= 8);
+    CU_ASSERT(found.bootstrap >= 92 - slack && found.bootstrap <= 98 + slack);
+    CU_ASSERT(found.rejected <= 8 + slack);
   }
 }
 
@@ -267,8 +271,8 @@ static void test_seeds(void) {
 
   for (size_t i = 0; i < sizeof settings / sizeof *settings; i++) {
     coverage found = cover_crossed(&settings[i]);
-    CU_ASSERT(found.student >= 92 && found.student <= 98);
-    CU_ASSERT(found.rejected <= 8);
+    CU_ASSERT(found.student >= 92 - slack && found.student <= 98 + slack);
+    CU_ASSERT(found.rejected <= 8 + slack);
   }
 }
 
@@ -302,6 +306,7 @@ int main(int argc, char **argv) {
   bool with_tables = argc == 2 && strcmp(argv[1], "long") == 0;
 
 #ifdef MB_TEST_SANITIZED
+  slack = 3;
   n_series = 400;
   n_resamples = 199;
 #else
