@@ -168,7 +168,7 @@ static mb_status write_figures(plot_arguments *arguments, const mb_figure_source
 
   for (size_t i = 0; i < arguments->n_figures; i++) {
     const mb_figure *figure = arguments->figures[i];
-    if (!arguments->named && mb_figure_check(figure, source) != MB_OK) {
+    if (!arguments->named && !mb_figure_is_usual(figure, source)) {
       continue;
     }
     apply = true;
@@ -184,12 +184,7 @@ static mb_status write_figures(plot_arguments *arguments, const mb_figure_source
     arguments->figures[n++] = figure;
   }
   arguments->n_figures = n;
-  return apply
-             ? MB_OK
-             : MB_FAIL(MB_ERR_PARAM,
-                       "%s: no figure is of such a sweep (`moebal list figures`); --run RUN draws "
-                       "those of one run",
-                       arguments->results);
+  return apply ? MB_OK : mb_figure_none_applies(source, arguments->results);
 }
 
 /* Says which runs there are, as many as fit a line. */

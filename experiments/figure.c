@@ -123,6 +123,79 @@ mb_status mb_figure_check(const mb_figure *figure, const mb_figure_source *sourc
                        figure->name, needs, stranger);
 }
 
+bool mb_figure_is_usual(const mb_figure *figure, const mb_figure_source *source) {
+  return (figure->sweep == NULL || mb_results_file_cells(source->file)->n_keys > 0) &&
+         mb_figure_check(figure, source) == MB_OK;
+}
+
+/* --- why none applies --- */
+
+/* Whether all is swept that the figure is of, and other keys are in its way. */
+static bool nearly_applies(const mb_figure *figure, const mb_results_cells *cells) {
+  const mb_figure_sweep *sweep = figure->sweep;
+  bool of_some = false;
+
+  if (sweep == NULL || find_stranger(sweep, cells) == NULL) {
+    return false;
+  }
+  for (size_t i = 0; i < MB_FIGURE_KEYS_MAX && sweep->keys[i] != NULL; i++) {
+    if (!is_swept(cells, sweep->keys[i])) {
+      return false;
+    }
+  }
+  for (size_t i = 0; i < cells->n_keys; i++) {
+    of_some =
+        of_some || is_listed(sweep->keys, cells->key[i]) || is_listed(sweep->with, cells->key[i]);
+  }
+  return of_some;
+}
+
+/* Appends a --set of every key that is in the way, to its first value; one that a shell would take
+   apart is left to the reader. */
+static void append_settings(const mb_figure_sweep *sweep, const mb_results_cells *cells,
+                            size_t size, char *text) {
+  static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-+/";
+
+  for (size_t i = 0; i < cells->n_keys; i++) {
+    const char *key = cells->key[i];
+    const char *value = cells->cell[0].value[i];
+    if (!mb_figure_is_replicate(key) && !is_listed(sweep->keys, key) &&
+        !is_listed(sweep->with, key)) {
+      bool is_plain = value[0] != '\0' && value[strspn(value, plain)] == '\0';
+      append(size, text, " --set ", key);
+      append(size, text, "=", is_plain ? value : "VALUE");
+    }
+  }
+}
+
+mb_status mb_figure_none_applies(const mb_figure_source *source, const char *results) {
+  const mb_results_cells *cells = mb_results_file_cells(source->file);
+  const mb_figure *nearest = NULL;
+  char why[512] = "";
+  char how[512] = "";
+
+  for (const mb_figure *const *figure = mb_figures(); *figure != NULL; figure++) {
+    if (nearly_applies(*figure, cells)) {
+      append(sizeof why, why, nearest == NULL ? ": " : ", ", (*figure)->name);
+      append(sizeof why, why, " would mix ", find_stranger((*figure)->sweep, cells));
+      nearest = nearest == NULL ? *figure : nearest;
+    }
+  }
+  if (nearest == NULL) {
+    return MB_FAIL(
+        MB_ERR_PARAM,
+        "%s: no figure is of such a sweep (`moebal list figures`); --run RUN draws those "
+        "of one run",
+        results);
+  }
+  append_settings(nearest->sweep, cells, sizeof how, how);
+  return MB_FAIL(
+      MB_ERR_PARAM,
+      "%s: no figure is of all that was swept%s; run the sweep with%s for %s, or draw one "
+      "run by --run RUN",
+      results, why, how, nearest->name);
+}
+
 /* --- tables --- */
 
 mb_status mb_figure_write(const mb_figure *figure, const mb_figure_source *source, const char *path,

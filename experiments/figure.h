@@ -54,6 +54,19 @@ const mb_figure *mb_figure_find(const char *name); /* or NULL */
  */
 MB_NODISCARD mb_status mb_figure_check(const mb_figure *figure, const mb_figure_source *source);
 
+/**
+ * Whether it is drawn where no figures were asked for by name: it applies, and is none of a sweep
+ * without one.
+ */
+bool mb_figure_is_usual(const mb_figure *figure, const mb_figure_source *source);
+
+/**
+ * Why no figure is of what was swept, for people: of each figure of something that was, what is in
+ * its way; and how to run the sweep so that the first of them applies.
+ * @return MB_ERR_PARAM
+ */
+MB_NODISCARD mb_status mb_figure_none_applies(const mb_figure_source *source, const char *results);
+
 /** What the figure needs, in words, cut off at `size`: "one run", "a sweep of cluster.slots". */
 void mb_figure_needs(const mb_figure *figure, size_t size, char *text);
 

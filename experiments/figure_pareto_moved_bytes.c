@@ -5,7 +5,7 @@
 #include "experiments/figure.h"
 #include "experiments/figure_cells.h"
 
-/* Experts that a GPU has to load, by step, over all layers. */
+/* Experts that a GPU has to load per step, over all layers. */
 static mb_status moved_experts(const mb_results *results, size_t strategy, double *value) {
   mb_replay_summary summary;
   mb_shape shape;
@@ -51,7 +51,7 @@ static mb_status tabulate(const mb_figure_source *source, mb_table *table, FILE 
   mb_figure_cells_put_points(&cells, bytes ? "MB" : "experts", table);
   (void)fprintf(caption,
                 "Balance against what rebalancing moves: lower and further left is better.\n"
-                "Across: %s that a GPU receives, by step, all layers together, over the scored "
+                "Across: %s that a GPU receives per step, all layers together, over the scored "
                 "steps. Up: run_imbalance, the largest GPU load / the mean one over all layers and "
                 "scored steps; 1 is perfect balance.\n"
                 "Small numbers at the points: the swept keys' values. A line across is a strategy "

@@ -41,10 +41,13 @@ static mb_status tabulate(const mb_figure_source *source, mb_table *table, FILE 
       "Balance against the time that planning takes: lower and further left is better.\n"
       "Across: measured time of a plan for all layers, the median of a run's plans. Up: "
       "run_imbalance, the largest GPU load / the mean one over all layers and scored steps; "
-      "1 is perfect balance.\n"
-      "Small numbers at the points: the swept parameter, unless a strategy has none. A line "
-      "across is a strategy that takes no time to plan.\n",
+      "1 is perfect balance.\n",
       caption);
+  if (cells.n_conditions > 1) {
+    (void)fputs("Small numbers at the points: the swept parameter, unless a strategy has none.\n",
+                caption);
+  }
+  (void)fputs("A line across is a strategy that takes no time to plan.\n", caption);
   mb_status status = put_machine(source, caption);
   status = status == MB_OK ? mb_figure_cells_put_caption(source, &cells, caption) : status;
   mb_figure_cells_fini(&cells);

@@ -194,15 +194,16 @@ static void put_foot(const page *p) {
 
 static mb_status put_results(const page *p) {
   bool sweep = is_sweep(p);
+  bool found = false;
 
   (void)fputs("<section id=\"results\">\n<h2>Results</h2>\n", p->stream);
   if (sweep) {
-    MB_TRY(mb_report_put_conditions(&p->source, p->stream));
+    MB_TRY(mb_report_put_conditions(&p->source, &found, p->stream));
     (void)fputs("<h3>The run <code>", p->stream);
     mb_html_put_text(p->stream, mb_results_get_run(p->run)->name);
     (void)fputs("</code></h3>\n", p->stream);
   }
-  MB_TRY(mb_report_put_strategies(&p->source, p->stream));
+  MB_TRY(mb_report_put_strategies(&p->source, found, p->stream));
   mb_report_put_meanings(p->stream);
   (void)fputs("</section>\n", p->stream);
   return MB_OK;

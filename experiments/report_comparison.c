@@ -54,9 +54,6 @@ static layout layout_of(const mb_compare_options *options, const mb_comparison *
 
 static void put_header(FILE *page, const mb_compare_options *options, const layout *table) {
   (void)fputs("<thead><tr>", page);
-  if (table->conditions) {
-    (void)fputs("<th scope=\"col\" class=\"text\">condition</th>", page);
-  }
   (void)fputs(
       "<th scope=\"col\" class=\"text name\">strategy</th><th scope=\"col\">run<br>imbalance</th>"
       "<th scope=\"col\">difference</th>",
@@ -74,7 +71,7 @@ static void put_header(FILE *page, const mb_compare_options *options, const layo
   if (table->seeds) {
     (void)fputs("<th scope=\"col\">seeds<br>better</th>", page);
   }
-  (void)fputs("<th scope=\"col\" class=\"text\">units</th></tr></thead>\n<tbody>\n", page);
+  (void)fputs("<th scope=\"col\" class=\"text\">units</th></tr></thead>\n", page);
 }
 
 /* A percentage with its sign; the minus is as wide as the plus. */
@@ -137,22 +134,27 @@ static void put_p(FILE *page, const mb_compare_row *row) {
   (void)fputs("</td>", page);
 }
 
-static void put_names(FILE *page, const mb_compare_row *row, const layout *table,
-                      const char *strategy) {
-  if (table->conditions) {
-    (void)fputs("<td class=\"text\">", page);
-    mb_html_put_text(page, row->condition);
-    (void)fputs("</td>", page);
-  }
+static void put_name(FILE *page, const char *strategy) {
   (void)fputs("<th scope=\"row\">", page);
   mb_html_put_text(page, strategy);
   (void)fputs("</th>", page);
 }
 
+/* A condition's rows follow its name: a column of names, which may be long, would make the table
+ * wider than the page. */
+static void put_condition(FILE *page, const mb_compare_row *row, const layout *table) {
+  (void)fprintf(page,
+                "<tr class=\"condition\"><th scope=\"rowgroup\" colspan=\"%d\">"
+                "<span>",
+                5 + (table->intervals ? 3 : 0) + (table->seeds ? 1 : 0));
+  mb_html_put_text(page, row->condition);
+  (void)fputs("</span></th></tr>\n", page);
+}
+
 /* What a condition's rows are compared with. */
 static void put_baseline(FILE *page, const mb_compare_row *row, const layout *table) {
   (void)fputs("<tr class=\"baseline\">", page);
-  put_names(page, row, table, row->baseline);
+  put_name(page, row->baseline);
   (void)fprintf(page,
                 "<td>%.4f</td><td></td>%s<td class=\"text\">baseline</td>%s%s<td></td></tr>\n",
                 row->baseline_value, table->intervals ? "<td></td><td></td>" : "",
@@ -166,7 +168,7 @@ static void put_row(FILE *page, const mb_compare_options *options, const mb_comp
                                                          : "";
 
   (void)fputs("<tr>", page);
-  put_names(page, row, table, row->strategy);
+  put_name(page, row->strategy);
   (void)fprintf(page, "<td>%.4f</td><td>", row->value);
   put_percent(page, mb_compare_percent(row, row->difference));
   (void)fputs("&nbsp;%</td>", page);
@@ -197,6 +199,10 @@ static void put_table(FILE *page, const mb_compare_options *options,
   for (size_t i = 0; i < comparison->n_rows; i++) {
     const mb_compare_row *row = &comparison->row[i];
     if (i == 0 || strcmp(row->condition, row[-1].condition) != 0) {
+      (void)fputs(i == 0 ? "<tbody>\n" : "</tbody>\n<tbody>\n", page);
+      if (table.conditions) {
+        put_condition(page, row, &table);
+      }
       put_baseline(page, row, &table);
     }
     put_row(page, options, row, &table);

@@ -58,7 +58,7 @@ mb_status mb_report_figures_draw(const mb_figure_source *source, mb_report_figur
   MB_TRY(mb_gnuplot_scripts(sizeof scripts, scripts));
   MB_TRY(make_folder(figures->folder));
   for (const mb_figure *const *figure = mb_figures(); *figure != NULL; figure++) {
-    if (mb_figure_check(*figure, source) == MB_OK && figures->n < MB_REPORT_FIGURES_MAX) {
+    if (mb_figure_is_usual(*figure, source) && figures->n < MB_REPORT_FIGURES_MAX) {
       mb_report_figure *made = &figures->figure[figures->n++];
       *made = (mb_report_figure){.figure = *figure};
       MB_TRY(draw(figures, scripts, source, made));

@@ -213,6 +213,10 @@ typedef struct outcome {
   mb_replay_summary summary;
 } outcome;
 
+static bool is_reference(const char *label) {
+  return strcmp(label, "none") == 0 || strcmp(label, "hindsight") == 0;
+}
+
 static mb_status read_strategies(const mb_results *results, outcome **list) {
   const mb_results_run *run = mb_results_get_run(results);
   outcome *read = calloc(run->n_strategies, sizeof *read);
@@ -228,7 +232,7 @@ static mb_status read_strategies(const mb_results *results, outcome **list) {
       return status;
     }
     read[i].label = label;
-    read[i].reference = strcmp(label, "none") == 0 || strcmp(label, "hindsight") == 0;
+    read[i].reference = is_reference(label);
   }
   *list = read;
   return MB_OK;
@@ -256,7 +260,11 @@ static const outcome *find_label(size_t n, const outcome *list, const char *labe
   return NULL;
 }
 
-static void put_finding(FILE *page, size_t n, const outcome *list) {
+/* Whose numbers a finding has. */
+typedef enum finding_of { THE_ONLY_RUN, ONE_OF_RUNS, ALL_RUNS } finding_of;
+
+/* @param run its name; of ONE_OF_RUNS alone. */
+static void put_finding(FILE *page, size_t n, const outcome *list, finding_of of, const char *run) {
   size_t best = find_best(n, list);
   const outcome *none = find_label(n, list, "none");
   const outcome *hindsight = find_label(n, list, "hindsight");
@@ -265,11 +273,18 @@ static void put_finding(FILE *page, size_t n, const outcome *list) {
     return;
   }
   (void)fputs("<p class=\"lead\">", page);
+  if (of == ALL_RUNS) {
+    (void)fputs("On average over the runs: ", page);
+  } else if (of == ONE_OF_RUNS) {
+    (void)fputs("In the run ", page);
+    put_code(page, run);
+    (void)fputs(" alone: ", page);
+  }
   if (none != NULL) {
-    (void)fprintf(page, "Unbalanced, the busiest GPU had %.3f times the mean load; with ",
-                  none->summary.run_imbalance);
+    (void)fprintf(page, "%snbalanced, the busiest GPU had %.3f times the mean load; with ",
+                  of == THE_ONLY_RUN ? "U" : "u", none->summary.run_imbalance);
   } else {
-    (void)fputs("The busiest GPU had, with ", page);
+    (void)fprintf(page, "%she busiest GPU had, with ", of == THE_ONLY_RUN ? "T" : "t");
   }
   put_code(page, list[best].label);
   (void)fprintf(page, ", the lowest here, %.3f times", list[best].summary.run_imbalance);
@@ -305,10 +320,15 @@ static void put_strategy(FILE *page, const mb_results_run *run, const outcome *r
   const mb_replay_summary *summary = &row->summary;
   double moved = summary->plans > 0 ? (double)summary->moved_experts / (double)summary->plans : NAN;
 
-  (void)fprintf(page, "<tr%s><th scope=\"row\">", best ? " class=\"best\"" : "");
+  /* What it is best in is set bold, and no number that may not be the lowest. */
+  (void)fprintf(page, "<tr><th scope=\"row\"%s>", best ? " class=\"best\"" : "");
   mb_html_put_text(page, row->label);
   (void)fputs("</th>", page);
-  put_number(page, "%.4f", summary->run_imbalance);
+  if (best) {
+    (void)fprintf(page, "<td class=\"best\">%.4f</td>", summary->run_imbalance);
+  } else {
+    put_number(page, "%.4f", summary->run_imbalance);
+  }
   put_number(page, "%.4f", summary->step_imbalance_mean);
   put_number(page, "%.4f", summary->step_imbalance_p99);
   (void)fprintf(page, "<td>%" PRId32 " (%.3f)</td>", run->layer_ids[summary->worst_layer],
@@ -319,7 +339,7 @@ static void put_strategy(FILE *page, const mb_results_run *run, const outcome *r
   (void)fputs("</tr>\n", page);
 }
 
-mb_status mb_report_put_strategies(const mb_figure_source *source, FILE *page) {
+mb_status mb_report_put_strategies(const mb_figure_source *source, bool found, FILE *page) {
   static const char *const header[] = {
       "strategy",    "run<br>imbalance", "step<br>mean", "step<br>p99",
       "worst layer", "tokens a<br>slot", "plans",        "moved experts<br>a plan"};
@@ -328,7 +348,11 @@ mb_status mb_report_put_strategies(const mb_figure_source *source, FILE *page) {
 
   MB_TRY(read_strategies(source->run, &list));
   size_t best = find_best(run->n_strategies, list);
-  put_finding(page, run->n_strategies, list);
+  if (!found) {
+    const mb_results_cells *cells = mb_results_file_cells(source->file);
+    put_finding(page, run->n_strategies, list, cells->n_cells > 1 ? ONE_OF_RUNS : THE_ONLY_RUN,
+                run->name);
+  }
   (void)fputs("<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"Results by "
               "strategy\">\n<table>\n",
               page);
@@ -455,7 +479,39 @@ static void put_failed(FILE *page, const mb_results_cells *cells, size_t n_faile
   (void)fputs(shown < n_failed ? "<li>…</li>\n</ul>\n" : "</ul>\n", page);
 }
 
-mb_status mb_report_put_conditions(const mb_figure_source *source, FILE *page) {
+/* What the tables' numbers are: means, unless there was a single run of each condition. */
+static void put_averaged(FILE *page, const mb_figure_cells *averaged) {
+  bool relabelled = averaged->n_relabellings > 1;
+
+  (void)fputs("<p>Run imbalance by condition and strategy", page);
+  if (averaged->n_seeds > 1) {
+    (void)fprintf(page, ": means over %zu seeds", averaged->n_seeds);
+  }
+  if (relabelled) {
+    (void)fprintf(page, "%s %zu relabellings of the experts",
+                  averaged->n_seeds > 1 ? " and" : ": means over", averaged->n_relabellings);
+  }
+  (void)fputs(". 1 is perfect balance.</p>\n", page);
+}
+
+/* The means of the only condition as a finding. */
+static mb_status put_mean_finding(FILE *page, const mb_figure_cells *averaged) {
+  outcome *list = calloc(averaged->n_strategies, sizeof *list);
+
+  if (list == NULL) {
+    return MB_FAIL(MB_ERR_MEMORY, "no memory for %zu strategies", averaged->n_strategies);
+  }
+  for (size_t i = 0; i < averaged->n_strategies; i++) {
+    list[i].label = averaged->label[i];
+    list[i].reference = is_reference(list[i].label);
+    list[i].summary.run_imbalance = mb_figure_cells_get(averaged, 0, i, 0)->mean;
+  }
+  put_finding(page, averaged->n_strategies, list, ALL_RUNS, NULL);
+  free(list);
+  return MB_OK;
+}
+
+mb_status mb_report_put_conditions(const mb_figure_source *source, bool *found, FILE *page) {
   const mb_results_cells *cells = mb_results_file_cells(source->file);
   mb_figure_measure read[N_MEASURES];
   mb_figure_cells averaged;
@@ -464,12 +520,12 @@ mb_status mb_report_put_conditions(const mb_figure_source *source, FILE *page) {
     read[i] = measures[i].read;
   }
   MB_TRY(mb_figure_cells_read(source, N_MEASURES, read, &averaged));
-  (void)fprintf(page, "<p>Run imbalance by condition and strategy: means over %zu seed%s",
-                averaged.n_seeds, plural(averaged.n_seeds));
-  if (averaged.n_relabellings > 1) {
-    (void)fprintf(page, " and %zu relabellings of the experts", averaged.n_relabellings);
+  mb_status status = MB_OK;
+  *found = averaged.n_conditions == 1 && averaged.n_seeds * averaged.n_relabellings > 1;
+  if (*found) {
+    status = put_mean_finding(page, &averaged);
   }
-  (void)fputs(". 1 is perfect balance.</p>\n", page);
+  put_averaged(page, &averaged);
   put_matrix(page, cells, &averaged, 0);
   for (size_t i = 1; i < N_MEASURES; i++) {
     (void)fprintf(page, "<details><summary>The same of %s</summary>\n", measures[i].name);
@@ -480,7 +536,7 @@ mb_status mb_report_put_conditions(const mb_figure_source *source, FILE *page) {
     put_failed(page, cells, averaged.n_failed);
   }
   mb_figure_cells_fini(&averaged);
-  return MB_OK;
+  return status;
 }
 
 /* --- what the columns mean --- */

@@ -54,7 +54,11 @@ static mb_status check_format(const char *path, hid_t file) {
 
   MB_TRY(mb_results_attribute_text(&root, "format", &format));
   bool ours = strcmp(format, "moebal-results") == 0;
+  bool is_trace = strcmp(format, "moebal-trace") == 0;
   free(format);
+  if (is_trace) {
+    return MB_FAIL(MB_ERR_FORMAT, "%s: is a trace; `moebal run` writes results of it", path);
+  }
   if (!ours) {
     return MB_FAIL(MB_ERR_FORMAT,
                    "%s: /: attribute format is not moebal-results; `moebal run` writes such", path);

@@ -8,5 +8,5 @@ unit = ""
 stats table skip 1 every ::0::0 using (unit = strcol(1), 0) nooutput
 keys = "interval"
 stats table skip 1 using (strstrt(strcol(2), " ") > 0 ? (keys = "interval, window", 0) : 0) nooutput
-cost_name = sprintf("moved to a GPU by step (%s); numbers: %s", unit, keys)
+cost_name = sprintf("moved to a GPU per step (%s); numbers: %s", unit, keys)
 load folder . "pareto.gp"

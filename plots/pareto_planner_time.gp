@@ -4,5 +4,5 @@ table = ARG1; figure = ARG2
 first = 3; stride = 7; with_legend = 1
 height(n) = 2.3
 load folder . "style.gp"
-cost_name = "time of a plan, all layers (ms); numbers: swept value"
+cost_name = "time of a plan, all layers (ms)" . (n_rows > 1 ? "; numbers: swept value" : "")
 load folder . "pareto.gp"

@@ -68,6 +68,9 @@ static void test_runs(void) {
 /* --- wrong files: each is a good one with one thing changed --- */
 
 static void set_format(hid_t file) {
+  results_put_text(file, "format", "another");
+}
+static void set_trace(hid_t file) {
   results_put_text(file, "format", "moebal-trace");
 }
 static void set_version(hid_t file) {
@@ -127,6 +130,7 @@ static void test_wrong(void) {
     const char *text;
   } cases[] = {
       {set_format, MB_ERR_FORMAT, "wrong.h5: /: attribute format is not moebal-results"},
+      {set_trace, MB_ERR_FORMAT, "wrong.h5: is a trace; `moebal run` writes results of it"},
       {set_version, MB_ERR_UNSUPPORTED, "wrong.h5: version 2; this moebal reads up to version 1"},
       {drop_version, MB_ERR_FORMAT, "wrong.h5: /: attribute version is missing"},
       {drop_runs, MB_ERR_FORMAT, "wrong.h5: /runs: there are no runs"},

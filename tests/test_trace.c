@@ -258,9 +258,9 @@ static void test_attributes(void) {
   }
   write_trace();
   delete_attribute("format");
-  CHECK_REFUSED(open_trace(), MB_ERR_FORMAT, "not a trace");
+  CHECK_REFUSED(open_trace(), MB_ERR_FORMAT, "not a trace: its attribute format");
   set_text("format", "moebal-results");
-  CHECK_REFUSED(open_trace(), MB_ERR_FORMAT, "not a trace");
+  CHECK_REFUSED(open_trace(), MB_ERR_FORMAT, "is a results file, not a trace; `moebal report`");
   mb_trace_writer *writer = NULL;
   CHECK_FAILS(mb_trace_writer_create(path, &info, &writer), MB_ERR_IO, "no trace");
   (void)unlink(path);

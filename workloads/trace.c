@@ -56,7 +56,12 @@ static mb_status check_format(const char *path, hid_t file) {
 
   MB_TRY(mb_h5_text(path, file, "format", &format));
   bool good = format != NULL && strcmp(format, "moebal-trace") == 0;
+  bool is_results = format != NULL && strcmp(format, "moebal-results") == 0;
   free(format);
+  if (is_results) {
+    return MB_FAIL(MB_ERR_FORMAT, "%s: is a results file, not a trace; `moebal report` shows it",
+                   path);
+  }
   if (!good) {
     return MB_FAIL(MB_ERR_FORMAT,
                    "%s: is HDF5, but not a trace: its attribute format is not \"moebal-trace\"",
