@@ -319,7 +319,9 @@ static bool is_first(const mb_baseline *baseline, size_t i) {
   return true;
 }
 
-static void put_all(FILE *stream, const mb_baseline *baseline) {
+static void put_all(FILE *stream, const void *context) {
+  const mb_baseline *baseline = context;
+
   (void)fprintf(stream,
                 "%s\t%d\n"
                 "# `moebal check` compares with this file; `moebal check --update` writes it anew "
@@ -347,33 +349,6 @@ static void put_all(FILE *stream, const mb_baseline *baseline) {
   }
 }
 
-static mb_status write_temporary(const char *path, const char *temporary,
-                                 const mb_baseline *baseline) {
-  FILE *stream = fopen(temporary, "w");
-
-  if (stream == NULL) {
-    return MB_FAIL(MB_ERR_IO, "%s: cannot be written: %s", path, strerror(errno));
-  }
-  put_all(stream, baseline);
-  bool failed = fflush(stream) != 0 || ferror(stream) != 0;
-  int why = errno;
-  if (fclose(stream) != 0 && !failed) {
-    failed = true;
-    why = errno;
-  }
-  return failed ? MB_FAIL(MB_ERR_IO, "%s: cannot be written: %s", path, strerror(why)) : MB_OK;
-}
-
 mb_status mb_baseline_write(const char *path, const mb_baseline *baseline) {
-  mb_new_file file = {.name = NULL};
-  mb_status status = mb_new_file_open(path, &file);
-
-  if (status == MB_OK) {
-    status = write_temporary(path, file.temporary, baseline);
-  }
-  if (status == MB_OK) {
-    status = mb_new_file_commit(&file);
-  }
-  mb_new_file_close(&file);
-  return status;
+  return mb_new_file_write(path, put_all, baseline);
 }

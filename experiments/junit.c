@@ -1,7 +1,6 @@
 /* experiments/junit.c */
 #include "experiments/junit.h"
 
-#include <errno.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -96,38 +95,29 @@ static void put_counts(FILE *stream, const char *suite, size_t n_cases,
                 n_failures, n_errors);
 }
 
-static void put_all(FILE *stream, const char *suite, size_t n_cases, const mb_junit_case *cases) {
+/* What put_all() writes. */
+typedef struct suite_cases {
+  const char *suite;
+  size_t n_cases;
+  const mb_junit_case *cases;
+} suite_cases;
+
+static void put_all(FILE *stream, const void *context) {
+  const suite_cases *all = context;
+
   (void)fputs("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites", stream);
-  put_counts(stream, "moebal check", n_cases, cases);
+  put_counts(stream, "moebal check", all->n_cases, all->cases);
   (void)fputs("  <testsuite", stream);
-  put_counts(stream, suite, n_cases, cases);
-  for (size_t i = 0; i < n_cases; i++) {
-    put_case(stream, &cases[i]);
+  put_counts(stream, all->suite, all->n_cases, all->cases);
+  for (size_t i = 0; i < all->n_cases; i++) {
+    put_case(stream, &all->cases[i]);
   }
   (void)fputs("  </testsuite>\n</testsuites>\n", stream);
 }
 
 mb_status mb_junit_write(const char *path, const char *suite, size_t n_cases,
                          const mb_junit_case *cases) {
-  mb_new_file file = {.name = NULL};
-  mb_status status = mb_new_file_open(path, &file);
-  FILE *stream = status == MB_OK ? fopen(file.temporary, "w") : NULL;
+  const suite_cases all = {suite, n_cases, cases};
 
-  if (status == MB_OK && stream == NULL) {
-    status = MB_FAIL(MB_ERR_IO, "%s: cannot be written: %s", path, strerror(errno));
-  }
-  if (stream != NULL) {
-    put_all(stream, suite, n_cases, cases);
-    bool failed = fflush(stream) != 0 || ferror(stream) != 0;
-    int why = errno;
-    failed = fclose(stream) != 0 || failed;
-    if (failed) {
-      status = MB_FAIL(MB_ERR_IO, "%s: cannot be written: %s", path, strerror(why));
-    }
-  }
-  if (status == MB_OK) {
-    status = mb_new_file_commit(&file);
-  }
-  mb_new_file_close(&file);
-  return status;
+  return mb_new_file_write(path, put_all, &all);
 }

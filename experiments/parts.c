@@ -243,27 +243,12 @@ static bool has_parts(const mb_parts *parts) {
 
 /* --- texts --- */
 
-static mb_status write_text(const char *path, const char *text) {
-  mb_new_file file = {NULL, NULL};
-  FILE *stream = NULL;
-  mb_status status = mb_new_file_open(path, &file);
+static void put_text(FILE *stream, const void *text) {
+  (void)fputs(text, stream);
+}
 
-  if (status == MB_OK && (stream = fopen(file.temporary, "wb")) == NULL) {
-    status = MB_FAIL(MB_ERR_IO, "%s: cannot be written: %s", path, strerror(errno));
-  }
-  if (stream != NULL) {
-    bool failed = fputs(text, stream) < 0 || fflush(stream) != 0;
-    int why = errno;
-    failed = fclose(stream) != 0 || failed;
-    if (failed) {
-      status = MB_FAIL(MB_ERR_IO, "%s: cannot be written: %s", path, strerror(why));
-    }
-  }
-  if (status == MB_OK) {
-    status = mb_new_file_commit(&file);
-  }
-  mb_new_file_close(&file);
-  return status;
+static mb_status write_text(const char *path, const char *text) {
+  return mb_new_file_write(path, put_text, text);
 }
 
 static mb_status read_text(const char *path, char **text) {

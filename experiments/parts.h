@@ -5,7 +5,9 @@
  *   <run>.error  a failed cell's message
  *   <run>.died   the same of a cell whose process died, and that is worth another try
  *   <run>.loads  the loads of that cell and others (shared_loads.h)
- *   lock         empty; its first byte is locked by who leads, one byte a cell by who works on it
+ *   merged.results  all of it, before it gets the output's name
+ *   lock         empty; its first byte is locked by who leads, then one byte a cell by who works on
+ *                it, and one by who makes its loads ready
  *
  * Locks are those of fcntl(): they belong to a process and go with it, over NFS too. Everything
  * else appears by renaming, so that whoever is killed at whatever moment leaves nothing half.

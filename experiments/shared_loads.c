@@ -133,7 +133,7 @@ mb_status mb_shared_loads_open(const mb_sweep *sweep, const mb_parts *parts, siz
     return MB_FAIL(MB_ERR_MEMORY, "%s: out of memory", config->name);
   }
   mb_status status = exists(path) ? mb_source_open_packed(path, &packed) : MB_OK;
-  if (status == MB_ERR_IO && !exists(path)) {
+  if (status == MB_ERR_IO) {
     status = MB_OK; /* it has just gone, with the last cell */
   }
   free(path);

@@ -95,3 +95,36 @@ void mb_new_file_close(mb_new_file *file) {
   free(file->name);
   *file = (mb_new_file){NULL, NULL};
 }
+
+static mb_status write_stream(const mb_new_file *file,
+                              void (*put)(FILE *stream, const void *context), const void *context) {
+  FILE *stream = fopen(file->temporary, "wb");
+
+  if (stream == NULL) {
+    return MB_FAIL(MB_ERR_IO, "%s: cannot be written: %s", file->name, strerror(errno));
+  }
+  put(stream, context);
+  bool failed = fflush(stream) != 0 || ferror(stream) != 0;
+  int why = errno;
+  if (fclose(stream) != 0 && !failed) {
+    failed = true;
+    why = errno;
+  }
+  return failed ? MB_FAIL(MB_ERR_IO, "%s: cannot be written: %s", file->name, strerror(why))
+                : MB_OK;
+}
+
+mb_status mb_new_file_write(const char *name, void (*put)(FILE *stream, const void *context),
+                            const void *context) {
+  mb_new_file file = {NULL, NULL};
+  mb_status status = mb_new_file_open(name, &file);
+
+  if (status == MB_OK) {
+    status = write_stream(&file, put, context);
+  }
+  if (status == MB_OK) {
+    status = mb_new_file_commit(&file);
+  }
+  mb_new_file_close(&file);
+  return status;
+}

@@ -3,6 +3,7 @@
 #define MB_WORKLOADS_NEW_FILE_H
 
 #include <stdbool.h>
+#include <stdio.h>
 
 #include "balancer/status.h"
 
@@ -28,6 +29,15 @@ MB_NODISCARD mb_status mb_new_file_commit(mb_new_file *file);
 
 /** Removes the temporary file where it still is. */
 void mb_new_file_close(mb_new_file *file);
+
+/**
+ * All of that at once: a file of what `put` writes to a stream.
+ * @param put   Its failures show in the stream. @param context for `put`.
+ * @return MB_OK; MB_ERR_IO naming the file, which then is as it was; MB_ERR_MEMORY.
+ */
+MB_NODISCARD mb_status mb_new_file_write(const char *name,
+                                         void (*put)(FILE *stream, const void *context),
+                                         const void *context);
 
 /** The folder that a name is in. Transferred: free() it; NULL without memory. */
 char *mb_file_folder(const char *name);

@@ -258,7 +258,8 @@ static bool read_step(mb_packed *packed, uint32_t *load) {
       fread(&packed->width, sizeof packed->width, 1, packed->stream) != 1) {
     return false;
   }
-  if (packed->width > sizeof(uint32_t) ||
+  uint64_t width = packed->width;
+  if ((width != 1 && width != sizeof(uint16_t) && width != sizeof(uint32_t)) ||
       fread(packed->step, packed->width, n, packed->stream) != n) {
     return false;
   }
