@@ -66,18 +66,23 @@ products() {
   for number in "$@"; do echo $((by * number)); done | sort -nu | paste -sd, -
 }
 
+# read_size TRACE: sets steps and experts, and the interval of some fifty plans.
+read_size() {
+  info=$("$MOEBAL" trace info "$1")
+  steps=$(echo "$info" | sed -n 's/^shape  *\([0-9]*\) steps.*/\1/p')
+  experts=$(echo "$info" | sed -n 's/^shape .* x \([0-9]*\) experts.*/\1/p')
+  interval=$((steps / 50 > 4 ? steps / 50 : 4))
+}
+
 # of_trace FOLDER TRACE: the same figures of a trace, on a cluster and a schedule of its size: four
 # experts a GPU, on 32 GPUs at most, one slot more, and some fifty plans. There are no seeds:
 # intervals are over eight relabellings of the experts.
 of_trace() {
   folder=$1 trace=$2
-  info=$("$MOEBAL" trace info "$trace")
-  steps=$(echo "$info" | sed -n 's/^shape  *\([0-9]*\) steps.*/\1/p')
-  experts=$(echo "$info" | sed -n 's/^shape .* x \([0-9]*\) experts.*/\1/p')
+  read_size "$trace"
   gpus=$((experts > 4 ? experts / 4 : 1))
   while [ $gpus -gt 32 ] || [ $((experts % gpus)) -ne 0 ]; do gpus=$((gpus - 1)); done
   a_gpu=$((experts / gpus))
-  interval=$((steps / 50 > 4 ? steps / 50 : 4))
   source="trace={file: \"$(realpath "$trace")\"}"
   cluster="cluster={gpus: $gpus, slots: $((experts + gpus))}"
   schedule="schedule={interval: $interval, window: $interval}"
@@ -112,8 +117,24 @@ of_trace() {
     --set "sweep={zip: {cluster.gpus: [$sizes], cluster.slots: [$slots]}, $over}"
 }
 
-# What is no trace is told before the minutes that the generated loads take.
-for trace in "$@"; do "$MOEBAL" trace info "$trace" >/dev/null; done
+refuse() {
+  echo "figures.sh: $1" >&2
+  exit 1
+}
+
+# What cannot be drawn is told before the minutes that the generated loads take.
+names=/generated/ # between slashes, which no name has
+for trace in "$@"; do
+  read_size "$trace"
+  # Steps are scored from the longest of the swept intervals on.
+  [ "$steps" -gt $((8 * interval)) ] ||
+    refuse "$trace has $steps steps; plans every $((8 * interval)) of them need more"
+  name=$(basename "$trace" .h5)
+  case $names in
+  */"$name"/*) refuse "$trace would share the folder $out/$name with other loads; give it another name" ;;
+  esac
+  names=$names$name/
+done
 mkdir -p "$out/generated"
 of_generated "$out/generated"
 for trace in "$@"; do
