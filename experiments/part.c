@@ -6,10 +6,6 @@
 
 #include "experiments/shared_loads.h"
 
-static bool is_done(const mb_parts *parts, size_t cell) {
-  return mb_parts_is_finished(parts, cell) || mb_parts_is_failed(parts, cell);
-}
-
 /* Loads are not made ready for others before this cell's config is seen to fit them. */
 static mb_status prepare(const mb_sweep *sweep, const mb_parts *parts, size_t cell,
                          const char *path, mb_cell *run) {
@@ -51,7 +47,7 @@ mb_status mb_part_make(const mb_sweep *sweep, const mb_parts *parts, size_t cell
                        mb_cell_watch watch, void *watcher) {
   bool claimed = false;
 
-  if (is_done(parts, cell)) {
+  if (mb_parts_is_done(parts, cell)) {
     return MB_OK;
   }
   MB_TRY(mb_parts_claim(parts, cell, &claimed));
@@ -60,7 +56,7 @@ mb_status mb_part_make(const mb_sweep *sweep, const mb_parts *parts, size_t cell
   }
   /* Once more, now that nobody else can finish it. */
   mb_status status = MB_OK;
-  if (!is_done(parts, cell)) {
+  if (!mb_parts_is_done(parts, cell)) {
     status = make(sweep, parts, cell, watch, watcher);
     mb_shared_loads_leave(sweep, parts, cell);
   }

@@ -72,6 +72,10 @@ bool mb_parts_is_failed(const mb_parts *parts, size_t cell) {
   return has_file(parts, cell, ".error") || has_died(parts, cell);
 }
 
+bool mb_parts_is_done(const mb_parts *parts, size_t cell) {
+  return mb_parts_is_finished(parts, cell) || mb_parts_is_failed(parts, cell);
+}
+
 static mb_status no_memory(const char *output) {
   return MB_FAIL(MB_ERR_MEMORY, "%s: out of memory", output);
 }

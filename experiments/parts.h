@@ -58,6 +58,7 @@ bool mb_parts_are_in_place(const mb_parts *parts);
 /** Whether a cell's results are there; whether its error is. */
 bool mb_parts_is_finished(const mb_parts *parts, size_t cell);
 bool mb_parts_is_failed(const mb_parts *parts, size_t cell);
+bool mb_parts_is_done(const mb_parts *parts, size_t cell); /* either */
 
 /** A file in the folder, "FOLDER/<name><ending>". Transferred: free() it; NULL without memory. */
 char *mb_parts_path(const mb_parts *parts, const char *name, const char *ending);

@@ -113,10 +113,6 @@ static mb_status do_cells(const mb_sweep *sweep, const mb_parts *parts,
                                : mb_workers_run(sweep, parts, NULL, options->jobs, options->quiet);
 }
 
-static bool is_done(const mb_parts *parts, size_t cell) {
-  return mb_parts_is_finished(parts, cell) || mb_parts_is_failed(parts, cell);
-}
-
 /* Whether nobody works on a cell. */
 static mb_status find_free(const mb_parts *parts, size_t cell, bool *is_free) {
   MB_TRY(mb_parts_claim(parts, cell, is_free));
@@ -132,7 +128,7 @@ static mb_status do_rest(const mb_sweep *sweep, const mb_parts *parts) {
   const struct timespec pause = {.tv_nsec = PAUSE_MS * 1000000L};
 
   for (size_t i = 0; i < sweep->n_cells; i++) {
-    while (!is_done(parts, i)) {
+    while (!mb_parts_is_done(parts, i)) {
       bool is_free = false;
       MB_TRY(mb_interrupt_check());
       MB_TRY(find_free(parts, i, &is_free));
