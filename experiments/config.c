@@ -542,27 +542,43 @@ static void write_trace(FILE *stream, const mb_config *config) {
                 (long long)config->request_lifetime);
 }
 
+/* The references' entry is their name alone: what they are given stands under `parameters`. */
+static void write_references(FILE *stream, const mb_config *config) {
+  (void)fputs("parameters:\n", stream);
+  for (size_t i = 0; i < config->n_strategies; i++) {
+    const mb_replay_strategy *one = &config->strategies[i];
+    if (one->role == MB_REPLAY_NONE) {
+      (void)fputs("  none: {", stream);
+      mb_config_write_options(stream, "", one);
+      (void)fputs("}\n", stream);
+    } else if (one->role == MB_REPLAY_HINDSIGHT) {
+      (void)fputs("  hindsight: {", stream);
+      mb_config_write_params(stream, "", one->strategy->params, one->params);
+      mb_config_write_options(stream, ", ", one);
+      (void)fputs("}\n", stream);
+    }
+  }
+}
+
 static void write_strategies(FILE *stream, const mb_config *config) {
-  const mb_replay_strategy *hindsight = NULL;
 
   (void)fputs("strategies:\n", stream);
   for (size_t i = 0; i < config->n_strategies; i++) {
     const mb_replay_strategy *strategy = &config->strategies[i];
     (void)fputs("  - ", stream);
     mb_yaml_write_text(stream, strategy->label);
-    if (!mb_config_write_outside(stream, strategy) && strategy->role == MB_REPLAY_ONLINE) {
+    if (mb_config_write_outside(stream, strategy)) {
+      mb_config_write_options(stream, ", ", strategy);
+      (void)fputc('}', stream);
+    } else if (strategy->role == MB_REPLAY_ONLINE) {
       (void)fprintf(stream, ": {use: %s", strategy->strategy->name);
       mb_config_write_params(stream, ", ", strategy->strategy->params, strategy->params);
+      mb_config_write_options(stream, ", ", strategy);
       (void)fputc('}', stream);
-    } else if (strategy->role == MB_REPLAY_HINDSIGHT) {
-      hindsight = strategy;
     }
     (void)fputc('\n', stream);
   }
-  assert(hindsight != NULL); /* it always runs */
-  (void)fputs("parameters:\n  hindsight: {", stream);
-  mb_config_write_params(stream, "", hindsight->strategy->params, hindsight->params);
-  (void)fputs("}\n", stream);
+  write_references(stream, config);
 }
 
 mb_status mb_config_format(const mb_config *config, const mb_replay_config *replay, char **text) {

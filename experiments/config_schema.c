@@ -9,6 +9,7 @@
 #include "experiments/external_planner.h"
 #include "experiments/recorded_maps.h"
 #include "experiments/wrap.h"
+#include "sim/lane_options.h"
 #include "workloads/generator.h"
 
 /* As much as mb_shape_check() allows; and more steps than a file would hold. */
@@ -363,6 +364,10 @@ void mb_config_print_schema(FILE *stream) {
   (void)fputc('\n', stream);
   mb_config_print_params(stream, mb_config_values(), "  ");
   (void)fputs("\nStrategies (strategies, parameters.STRATEGY):\n", stream);
+  (void)fputs("  every strategy, maps and command, none and hindsight too:\n", stream);
+  mb_config_print_params(stream, mb_lane_dispatch_params(), "    ");
+  (void)fputs("  every strategy that plans:\n", stream);
+  mb_config_print_params(stream, mb_lane_plan_params(), "    ");
   for (const mb_strategy *strategy = mb_strategies(); strategy->name != NULL; strategy++) {
     (void)fprintf(stream, "  %s: %s\n", strategy->name, strategy->summary);
     mb_config_print_params(stream, strategy->params, "    ");

@@ -1,6 +1,7 @@
 /* experiments/config_strategies.c */
 #include "experiments/config_strategies.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,9 +16,6 @@ static const char NONE[] = "none";
 static const char HINDSIGHT[] = "hindsight";
 static const char MAPS[] = "maps";
 static const char COMMAND[] = "command";
-
-/* The key of an entry that is no parameter. */
-static const char *const only_use[] = {"use", NULL};
 
 /* The strategy that hindsight plans with. */
 static const char HINDSIGHT_USES[] = "l2";
@@ -46,6 +44,17 @@ static bool is_one_of(const char *key, const char *const *others) {
   return others != NULL && *others != NULL;
 }
 
+/* The one of these keys that `key` is probably a slip of, or NULL. */
+static const char *nearest_of(const char *key, const char *const *others) {
+  enum { MANY = 64 };
+  mb_param names[MANY] = {{0}};
+
+  for (size_t i = 0; others[i] != NULL && i + 1 < MANY; i++) {
+    names[i].key = others[i];
+  }
+  return mb_param_nearest(names, key);
+}
+
 mb_status mb_config_set_params(const mb_yaml *mapping, const char *key, const char *const *others,
                                const mb_param *table, void *values) {
   for (size_t i = 0; i < mapping->n_children; i++) {
@@ -62,6 +71,11 @@ mb_status mb_config_set_params(const mb_yaml *mapping, const char *key, const ch
     }
     /* An unknown key has a message of its own, whatever its value. */
     mb_status status = mb_params_set(table, child->key, param != NULL ? child->text : "", values);
+    if (status != MB_OK && param == NULL && mb_param_nearest(table, child->key) == NULL &&
+        others != NULL && nearest_of(child->key, others) != NULL) {
+      return mb_yaml_fail(child, status, "%s: unknown parameter '%.64s'; did you mean '%s'?", key,
+                          child->key, nearest_of(child->key, others));
+    }
     if (status != MB_OK) {
       return mb_yaml_fail(child, status, "%s: %s", key, mb_error_message());
     }
@@ -132,6 +146,71 @@ static mb_status set_common_params(const mb_yaml *parameters, const mb_param *ta
   return MB_OK;
 }
 
+/* Those of an entry, or of parameters.<label>, that are options of its lane. */
+static mb_status set_options(const mb_yaml *mapping, const mb_param *table,
+                             mb_lane_options *options) {
+  for (size_t i = 0; mapping != NULL && i < mapping->n_children; i++) {
+    const mb_yaml *child = mapping->children[i];
+    const mb_param *param = mb_param_find(table, child->key);
+    if (param == NULL) {
+      continue;
+    }
+    MB_TRY(mb_config_check_scalar(child, param, child->key));
+    mb_status status = mb_params_set(table, child->key, child->text, options);
+    if (status != MB_OK) {
+      return mb_yaml_fail(child, status, "%s: %s", mapping->key, mb_error_message());
+    }
+  }
+  return MB_OK;
+}
+
+/* Options of a lane: the defaults, then those of all strategies, then parameters.<shared>, then the
+   entry's own. @param plans whether it plans. */
+static mb_status make_options(const mb_config *config, const char *shared, const mb_yaml *own,
+                              bool plans, mb_lane_options **options) {
+  const mb_yaml *parameters = mb_yaml_get(config->root, "parameters");
+  const mb_yaml *of_one = shared != NULL ? mb_yaml_get(parameters, shared) : NULL;
+  const mb_yaml *given[] = {parameters, of_one, own};
+  mb_lane_options *made = malloc(sizeof *made);
+  mb_status status = MB_OK;
+
+  if (made == NULL) {
+    return MB_FAIL(MB_ERR_MEMORY, "%s: out of memory", config->path);
+  }
+  mb_lane_options_init(made);
+  for (size_t i = 0; i < sizeof given / sizeof given[0] && status == MB_OK; i++) {
+    status = set_options(given[i], mb_lane_dispatch_params(), made);
+    if (status == MB_OK && plans) {
+      status = set_options(given[i], mb_lane_plan_params(), made);
+    }
+  }
+  if (status != MB_OK) {
+    free(made);
+    return status;
+  }
+  *options = made;
+  return MB_OK;
+}
+
+/* The keys of an entry that are none of its strategy's parameters: `use`, which comes first, and
+   options of lanes. */
+static const char *const *keys_of_options(bool plans) {
+  enum { MANY = 64 };
+  static const char *keys[2][MANY];
+  const mb_param *tables[] = {mb_lane_dispatch_params(), plans ? mb_lane_plan_params() : NULL};
+  size_t n = 0;
+
+  keys[plans][n++] = "use";
+  for (size_t i = 0; i < sizeof tables / sizeof tables[0]; i++) {
+    for (const mb_param *param = tables[i]; param != NULL && param->key != NULL; param++) {
+      assert(n + 1 < MANY);
+      keys[plans][n++] = param->key;
+    }
+  }
+  keys[plans][n] = NULL;
+  return keys[plans];
+}
+
 /* A struct of parameters: the defaults, then those of all strategies, then parameters.<shared>,
    then the entry's own. */
 static mb_status make_params(const mb_config *config, const mb_strategy *type, const char *shared,
@@ -148,10 +227,10 @@ static mb_status make_params(const mb_config *config, const mb_strategy *type, c
   mb_strategy_params_init(type, made);
   mb_status status = set_common_params(parameters, type->params, made);
   if (status == MB_OK && common != NULL) {
-    status = mb_config_set_params(common, key, NULL, type->params, made);
+    status = mb_config_set_params(common, key, keys_of_options(true) + 1, type->params, made);
   }
   if (status == MB_OK && own != NULL) {
-    status = mb_config_set_params(own, own->key, only_use, type->params, made);
+    status = mb_config_set_params(own, own->key, keys_of_options(true), type->params, made);
   }
   if (status == MB_OK) {
     status = mb_config_check_params_given(own != NULL ? own : config->root, type->name,
@@ -183,22 +262,44 @@ void mb_config_strategy_fini(mb_replay_strategy *strategy) {
     }
     free((void *)strategy->params);
   }
+  free((void *)strategy->options);
   free((void *)strategy->label);
 }
 
-/* @param params transferred, even on failure. */
+/* The key under `parameters` that an entry heeds; NULL: none. */
+static const char *shared_key(mb_replay_role role, const mb_strategy *type) {
+  switch (role) {
+  case MB_REPLAY_NONE:
+    return NONE;
+  case MB_REPLAY_HINDSIGHT:
+    return HINDSIGHT;
+  case MB_REPLAY_ONLINE:
+    return type != &mb_strategy_command ? type->name : NULL;
+  case MB_REPLAY_RECORDED:
+    return NULL;
+  }
+  return NULL;
+}
+
+/* @param own the entry, or NULL. @param params transferred, even on failure. */
 static mb_status append(mb_config *config, const char *label, mb_replay_role role,
-                        const mb_strategy *type, void *params) {
+                        const mb_strategy *type, const mb_yaml *own, void *params) {
   char *copy = strdup(label);
   mb_replay_strategy *grown =
       realloc(config->strategies, (config->n_strategies + 1) * sizeof *grown);
   if (grown != NULL) {
     config->strategies = grown;
   }
-  mb_replay_strategy made = {.label = copy, .role = role, .strategy = type, .params = params};
-  if (copy == NULL || grown == NULL) {
+  mb_lane_options *options = NULL;
+  bool plans = role == MB_REPLAY_ONLINE || role == MB_REPLAY_HINDSIGHT;
+  mb_status status = copy != NULL && grown != NULL
+                         ? make_options(config, shared_key(role, type), own, plans, &options)
+                         : MB_FAIL(MB_ERR_MEMORY, "%s: out of memory", config->path);
+  mb_replay_strategy made = {
+      .label = copy, .role = role, .strategy = type, .params = params, .options = options};
+  if (status != MB_OK) {
     mb_config_strategy_fini(&made);
-    return MB_FAIL(MB_ERR_MEMORY, "%s: out of memory", config->path);
+    return status;
   }
   grown[config->n_strategies++] = made;
   return MB_OK;
@@ -213,7 +314,7 @@ static mb_status add(mb_config *config, const char *label, mb_replay_role role,
     const char *shared = role == MB_REPLAY_HINDSIGHT ? HINDSIGHT : type->name;
     MB_TRY(make_params(config, type, shared, own, &params));
   }
-  return append(config, label, role, type, params);
+  return append(config, label, role, type, own, params);
 }
 
 /* --- strategies from outside: maps and programs --- */
@@ -278,7 +379,7 @@ static mb_status read_maps(const mb_config *config, const mb_yaml *entry, mb_rec
       MB_TRY(set_path(config, child, param, &maps->file));
     } else if (param != NULL) {
       MB_TRY(set_effect_step(config, child, param, maps));
-    } else if (strcmp(child->key, "use") != 0) {
+    } else if (!is_one_of(child->key, keys_of_options(false))) {
       mb_status status = mb_params_set(table, child->key, "", unused); /* has the message */
       return mb_yaml_fail(child, status, "%s: %s", entry->key, mb_error_message());
     }
@@ -298,7 +399,7 @@ static mb_status add_maps(mb_config *config, const mb_yaml *entry) {
     mb_recorded_maps_destroy(maps);
     return status;
   }
-  return append(config, entry->key, MB_REPLAY_RECORDED, NULL, maps);
+  return append(config, entry->key, MB_REPLAY_RECORDED, NULL, entry, maps);
 }
 
 char *mb_config_folder(const char *config_path, const mb_yaml *entry) {
@@ -317,7 +418,7 @@ static mb_status read_command(const mb_config *config, const mb_yaml *entry,
 
   mb_config_params_init(table, params);
   params->startup_seconds = &params->startup;
-  MB_TRY(mb_config_set_params(entry, entry->key, only_use, table, params));
+  MB_TRY(mb_config_set_params(entry, entry->key, keys_of_options(true), table, params));
   MB_TRY(mb_config_check_params_given(entry, entry->key, table, entry, NULL));
   if (params->command[0] == '\0') {
     return mb_yaml_fail(entry, MB_ERR_PARAM, "%s: command is empty: give a shell command",
@@ -342,7 +443,15 @@ static mb_status add_command(mb_config *config, const mb_yaml *entry) {
     free(params);
     return status;
   }
-  return append(config, entry->key, MB_REPLAY_ONLINE, &mb_strategy_command, params);
+  return append(config, entry->key, MB_REPLAY_ONLINE, &mb_strategy_command, entry, params);
+}
+
+void mb_config_write_options(FILE *stream, const char *separator,
+                             const mb_replay_strategy *strategy) {
+  mb_config_write_params(stream, separator, mb_lane_dispatch_params(), strategy->options);
+  if (strategy->strategy != NULL) {
+    mb_config_write_params(stream, ", ", mb_lane_plan_params(), strategy->options);
+  }
 }
 
 bool mb_config_write_outside(FILE *stream, const mb_replay_strategy *strategy) {
@@ -360,7 +469,6 @@ bool mb_config_write_outside(FILE *stream, const mb_replay_strategy *strategy) {
   mb_config_write_params(stream, ", ", mb_strategy_command.params, params);
   (void)fputs(", folder: ", stream);
   mb_yaml_write_text(stream, folder != NULL ? folder : params->folder);
-  (void)fputc('}', stream);
   free(folder);
   return true;
 }
@@ -505,8 +613,14 @@ static const mb_strategy *find_owner(const char *parameter) {
 
 /* A key of `parameters` that is neither a strategy nor a parameter. */
 static mb_status fail_parameter(const mb_yaml *node) {
+  const mb_param *of_lanes[] = {mb_lane_dispatch_params(), mb_lane_plan_params()};
+  const char *nearest = NULL;
+
+  for (size_t i = 0; i < sizeof of_lanes / sizeof of_lanes[0] && nearest == NULL; i++) {
+    nearest = mb_param_nearest(of_lanes[i], node->key);
+  }
   for (const mb_strategy *strategy = mb_strategies(); strategy->name != NULL; strategy++) {
-    const char *nearest = mb_param_nearest(strategy->params, node->key);
+    nearest = nearest != NULL ? nearest : mb_param_nearest(strategy->params, node->key);
     if (nearest != NULL) {
       return mb_yaml_fail(node, MB_ERR_PARAM,
                           "parameters: unknown parameter '%.64s'; did you mean '%s'?", node->key,
@@ -514,6 +628,18 @@ static mb_status fail_parameter(const mb_yaml *node) {
     }
   }
   return fail_strategy(node, "parameters", node->key);
+}
+
+/* parameters.none: it plans nothing, but tokens are dispatched under it too. */
+static mb_status check_none_parameters(const mb_yaml *node) {
+  mb_lane_options options;
+
+  if (node->kind != MB_YAML_MAPPING) {
+    return mb_yaml_fail(node, MB_ERR_PARAM, "parameters.none is %s, but has to be a mapping",
+                        mb_yaml_kind_name(node));
+  }
+  mb_lane_options_init(&options);
+  return mb_config_set_params(node, "parameters.none", NULL, mb_lane_dispatch_params(), &options);
 }
 
 /* A child of `parameters`: a strategy's mapping, or a parameter of all that have it. */
@@ -524,7 +650,11 @@ static mb_status check_parameter(const mb_config *config, const mb_yaml *node) {
   void *params = NULL;
 
   if (strcmp(node->key, NONE) == 0) {
-    return mb_yaml_fail(node, MB_ERR_PARAM, "parameters: none has no parameters");
+    return check_none_parameters(node);
+  }
+  if (mb_param_find(mb_lane_dispatch_params(), node->key) != NULL ||
+      mb_param_find(mb_lane_plan_params(), node->key) != NULL) {
+    return MB_OK; /* make_options() reads it for each */
   }
   if (type == NULL && owner == NULL) {
     return fail_parameter(node);
@@ -532,6 +662,11 @@ static mb_status check_parameter(const mb_config *config, const mb_yaml *node) {
   if (type != NULL && node->kind != MB_YAML_MAPPING) {
     return mb_yaml_fail(node, MB_ERR_PARAM, "parameters.%s is %s, but has to be a mapping",
                         node->key, mb_yaml_kind_name(node));
+  }
+  if (type != NULL) {
+    mb_lane_options *options = NULL;
+    MB_TRY(make_options(config, node->key, NULL, true, &options));
+    free(options);
   }
   MB_TRY(type != NULL ? make_params(config, type, node->key, NULL, &params)
                       : make_params(config, owner, owner->name, NULL, &params));

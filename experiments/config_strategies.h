@@ -45,7 +45,11 @@ void mb_config_strategy_fini(mb_replay_strategy *strategy);
  * the command line says all. NULL: no memory. @return Transferred: free() it. */
 char *mb_config_folder(const char *config_path, const mb_yaml *entry);
 
-/** Writes "LABEL: {use: ...}" of a strategy that is none of the registry; false: it is one. */
+/** Writes what every strategy can be given, "key: value" for each, in flow style. */
+void mb_config_write_options(FILE *stream, const char *separator,
+                             const mb_replay_strategy *strategy);
+
+/** Writes ": {use: ..." of a strategy that is none of the registry; false: it is one. */
 bool mb_config_write_outside(FILE *stream, const mb_replay_strategy *strategy);
 
 /** "key: value" for every parameter but paths, in flow style; `separator` goes before the first. */

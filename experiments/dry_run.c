@@ -99,7 +99,8 @@ static bool have_same_strategies(const mb_config *a, const mb_config *b) {
     const mb_replay_strategy *one = &a->strategies[i];
     const mb_replay_strategy *two = &b->strategies[i];
     bool is_plain = one->strategy != NULL && one->strategy != &mb_strategy_command;
-    same = one->role == two->role && one->strategy == two->strategy &&
+    same = memcmp(one->options, two->options, sizeof *one->options) == 0 &&
+           one->role == two->role && one->strategy == two->strategy &&
            (!is_plain || memcmp(one->params, two->params, one->strategy->params_size) == 0);
   }
   return same;

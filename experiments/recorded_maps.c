@@ -161,7 +161,7 @@ void mb_recorded_maps_write(FILE *stream, const mb_recorded_maps *maps) {
   for (size_t k = 0; k < maps->n_steps; k++) {
     (void)fprintf(stream, "%s%" PRId64, k == 0 ? ", effect_step: [" : ", ", maps->steps[k]);
   }
-  (void)fputs(maps->n_steps > 0 ? "]}" : "}", stream);
+  (void)fputs(maps->n_steps > 0 ? "]" : "", stream);
 }
 
 void mb_recorded_maps_destroy(mb_recorded_maps *maps) {

@@ -37,7 +37,7 @@ extern const char mb_recorded_maps_summary[];
 MB_NODISCARD mb_status mb_recorded_maps_load(mb_recorded_maps *maps, const mb_shape *shape,
                                              const mb_trace_info *info);
 
-/** Writes "{use: maps, ...}", which reads back to the same. */
+/** Writes "{use: maps, ..." without its end, which reads back to the same. */
 void mb_recorded_maps_write(FILE *stream, const mb_recorded_maps *maps);
 
 void mb_recorded_maps_destroy(mb_recorded_maps *maps); /* NULL is fine */

@@ -2,14 +2,85 @@
 #ifndef MB_SIM_DISPATCH_H
 #define MB_SIM_DISPATCH_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
+#include "balancer/param.h"
 #include "balancer/placement.h"
+#include "balancer/status.h"
 
 #ifdef __cplusplus
 extern "C" {
 #endif
+
+/** The parameters of all models together; one heeds its own. sim/lane_options.c declares them. */
+typedef struct mb_dispatch_options {
+  char dispatch[MB_PARAM_TEXT_SIZE]; /* one of mb_dispatch_words */
+} mb_dispatch_options;
+
+/** One layer's placement in force. Borrowed. */
+typedef struct mb_dispatch_placement {
+  const int32_t *physical_to_logical_map; /* [P] */
+  const int32_t *expert_count;            /* [E] replicas of each expert, >= 1 */
+} mb_dispatch_placement;
+
+/** What one layer got in one step. Borrowed. */
+typedef struct mb_dispatch_load {
+  size_t step;
+  const uint32_t *load; /* [E] tokens */
+} mb_dispatch_load;
+
+/**
+ * A model: one file, sim/dispatch_<name>.c, ending in `const mb_dispatch_type mb_dispatch_<name>`,
+ * and one line in dispatches.def. Layers are split in parallel, each by one thread at a time and in
+ * the order of the steps: what a state keeps of one layer, no other layer's call may touch.
+ */
+typedef struct mb_dispatch_type {
+  const char *name;
+  const char *summary; /* required; half a sentence for `moebal list dispatch` */
+  /* Optional, NULL: no state. Transfers *state, written only on MB_OK. Returns MB_ERR_PARAM,
+     MB_ERR_MEMORY. */
+  mb_status (*create)(const mb_shape *shape, const mb_dispatch_options *options, void **state);
+  /* Optional, NULL: placements need no preparation. A layer has another placement from now on. */
+  void (*place)(void *state, size_t layer, const mb_dispatch_placement *placement);
+  /* Required. Fills slot_load [P]: the replicas of an expert add up to its load. */
+  void (*split)(void *state, const mb_shape *shape, size_t layer,
+                const mb_dispatch_placement *placement, const mb_dispatch_load *load,
+                double *slot_load);
+  void (*destroy)(void *state); /* optional, NULL: there is no state */
+} mb_dispatch_type;
+
+/** All models in the order of dispatches.def, NULL-terminated. Static. */
+const mb_dispatch_type *const *mb_dispatch_types(void);
+const mb_dispatch_type *mb_dispatch_find(const char *name); /* or NULL */
+
+/** Their names, NULL-terminated: the choices of the parameter. */
+extern const char *const mb_dispatch_words[];
+
+/** A model at work on all layers of one shape. */
+typedef struct mb_dispatcher mb_dispatcher;
+
+/**
+ * @param options    NULL: even. Copied.
+ * @param dispatcher Transferred: mb_dispatcher_destroy() it. Written only on MB_OK.
+ * @return MB_OK; MB_ERR_PARAM; MB_ERR_MEMORY.
+ */
+MB_NODISCARD mb_status mb_dispatcher_create(const mb_shape *shape,
+                                            const mb_dispatch_options *options,
+                                            mb_dispatcher **dispatcher);
+void mb_dispatcher_destroy(mb_dispatcher *dispatcher); /* NULL is fine */
+
+/** Whether it is the even split, for which there is a faster way: mb_score_even(). */
+bool mb_dispatcher_is_even(const mb_dispatcher *dispatcher);
+
+/** A layer has this placement from now on; borrowed until the next one. Before any split. */
+void mb_dispatcher_place(mb_dispatcher *dispatcher, size_t layer,
+                         const mb_dispatch_placement *placement);
+
+/** Splits one layer's load of one step under the placement in force: fills slot_load [P]. */
+void mb_dispatcher_split(mb_dispatcher *dispatcher, size_t layer, const mb_dispatch_load *load,
+                         double *slot_load);
 
 /**
  * Even dispatch: a replica gets an equal share of its expert's load,
@@ -22,9 +93,9 @@ extern "C" {
  *
  * Cost: O(P). Reentrant.
  */
-void mb_dispatch_even(const mb_shape *shape, const uint32_t *load,
-                      const int32_t *physical_to_logical_map, const int32_t *expert_count,
-                      double *slot_load);
+void mb_dispatch_even_split(const mb_shape *shape, const uint32_t *load,
+                            const int32_t *physical_to_logical_map, const int32_t *expert_count,
+                            double *slot_load);
 
 #ifdef __cplusplus
 }

@@ -61,6 +61,17 @@ static bool lane_allocate(mb_lane *lane) {
          lane->imbalance != NULL && lane->count != NULL && lane->share != NULL;
 }
 
+/* The layer's placement has changed. */
+static mb_status place_layer(mb_lane *lane, size_t l) {
+  mb_score_layer *layer = &lane->layer[l];
+
+  MB_TRY(mb_score_prepare(&lane->shape, layer));
+  mb_dispatcher_place(
+      lane->dispatcher, l,
+      &(mb_dispatch_placement){layer->physical_to_logical_map, layer->expert_count});
+  return MB_OK;
+}
+
 static mb_status lane_place_linear(mb_lane *lane) {
   const mb_shape *shape = &lane->shape;
 
@@ -70,7 +81,7 @@ static mb_status lane_place_linear(mb_lane *lane) {
                                       .expert_count = lane->expert_count + l * shape->n_experts,
                                       .replicated = lane->replicated + l * shape->n_experts};
     mb_placement_linear(shape, lane->layer[l].physical_to_logical_map);
-    MB_TRY(mb_score_prepare(shape, &lane->layer[l]));
+    MB_TRY(place_layer(lane, l));
   }
   return MB_OK;
 }
@@ -216,6 +227,12 @@ static mb_status lane_start(mb_lane *lane, const mb_replay_config *config, size_
                    lane->label, lane->shape.n_layers, lane->shape.n_slots);
   }
   MB_TRY(mb_tally_init(&lane->tally, config, n_steps));
+  mb_status dispatched = mb_dispatcher_create(
+      &lane->shape, strategy->options != NULL ? &strategy->options->dispatch : NULL,
+      &lane->dispatcher);
+  if (dispatched != MB_OK) {
+    return MB_FAIL(dispatched, "strategy %s: %s", lane->label, mb_error_message());
+  }
   MB_TRY(lane_place_linear(lane));
   if (lane->role == MB_REPLAY_RECORDED) {
     return take_recorded(lane);
@@ -235,11 +252,13 @@ static mb_status lane_start(mb_lane *lane, const mb_replay_config *config, size_
 mb_status mb_lane_init(mb_lane *lane, const mb_replay_config *config, size_t index,
                        size_t n_steps) {
   const mb_replay_strategy *strategy = &config->strategies[index];
+  size_t window = mb_replay_window(config, index);
 
   *lane = (mb_lane){.shape = config->shape,
                     .role = strategy->role,
                     .label = strategy->label,
                     .index = index,
+                    .window = window < n_steps ? window : n_steps,
                     .recorded = strategy->role == MB_REPLAY_RECORDED ? strategy->params : NULL};
   mb_status status = lane_start(lane, config, n_steps);
   if (status != MB_OK) {
@@ -250,6 +269,7 @@ mb_status mb_lane_init(mb_lane *lane, const mb_replay_config *config, size_t ind
 
 void mb_lane_fini(mb_lane *lane) {
   mb_planner_destroy(lane->planner);
+  mb_dispatcher_destroy(lane->dispatcher);
   mb_tally_fini(&lane->tally);
   flight_free(&lane->flight);
   free(lane->layer);
@@ -360,7 +380,7 @@ static mb_status land_layer(mb_lane *lane, size_t l) {
   flight->moved_experts[l] = moves ? mb_placement_moved_experts(shape, map, next, lane->count) : 0;
   memcpy(map, next, shape->n_slots * sizeof *map);
   flight->pending[l] = false;
-  return mb_score_prepare(shape, &lane->layer[l]);
+  return place_layer(lane, l);
 }
 
 static mb_status record_plan(mb_lane *lane, const mb_replay_sink *sink) {
@@ -429,6 +449,16 @@ size_t mb_lane_next_effect(const mb_lane *lane, size_t step) {
     }
   }
   return next;
+}
+
+void mb_lane_score(mb_lane *lane, size_t layer, const mb_dispatch_load *load, double *share,
+                   double *slot_load, mb_layer_score *score) {
+  if (mb_dispatcher_is_even(lane->dispatcher)) {
+    mb_score_even(&lane->shape, &lane->layer[layer], load->load, share, score);
+    return;
+  }
+  mb_dispatcher_split(lane->dispatcher, layer, load, slot_load);
+  mb_metrics_layer(&lane->shape, slot_load, score);
 }
 
 void mb_lane_step(mb_lane *lane, size_t step, const mb_layer_score *score, double *step_imbalance,

@@ -8,6 +8,7 @@
 
 #include "balancer/planner.h"
 #include "balancer/status.h"
+#include "sim/dispatch.h"
 #include "sim/relabel.h"
 #include "sim/replay.h"
 #include "sim/score.h"
@@ -37,8 +38,10 @@ typedef struct mb_lane {
   mb_shape shape;
   mb_replay_role role;
   const char *label;
-  size_t index;                       /* its number among the strategies */
-  mb_planner *planner;                /* NULL for MB_REPLAY_NONE and MB_REPLAY_RECORDED */
+  size_t index;        /* its number among the strategies */
+  mb_planner *planner; /* NULL for MB_REPLAY_NONE and MB_REPLAY_RECORDED */
+  size_t window;       /* steps that plans are made from; not beyond the trace */
+  mb_dispatcher *dispatcher;
   const mb_replay_recorded *recorded; /* NULL but for MB_REPLAY_RECORDED; plan n_plans is next */
 
   mb_score_layer *layer; /* [L] the placement in force; its arrays are rows of these: */
@@ -60,6 +63,11 @@ typedef struct mb_lane {
 MB_NODISCARD mb_status mb_lane_init(mb_lane *lane, const mb_replay_config *config, size_t index,
                                     size_t n_steps);
 void mb_lane_fini(mb_lane *lane); /* of zeroes is fine */
+
+/** Scores one layer of one step under the placement in force. Layers may be scored at once.
+ * @param share [E], slot_load [P] scratch. */
+void mb_lane_score(mb_lane *lane, size_t layer, const mb_dispatch_load *load, double *share,
+                   double *slot_load, mb_layer_score *score);
 
 /** Slices of the window that the planner wants; 1 without a planner. */
 size_t mb_lane_n_slices(const mb_lane *lane);

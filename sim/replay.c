@@ -18,7 +18,7 @@ typedef struct replay {
   const mb_replay_sink *sink;
   mb_source *source;
   size_t n_steps;
-  size_t window; /* the config's, but not beyond the trace */
+  size_t window; /* the longest of the lanes' */
 
   mb_history history;
   mb_window recent; /* the last `window` steps before the plans that are due, added up */
@@ -39,6 +39,7 @@ typedef struct replay {
   float *imbalance;        /* [n_strategies,max_rows,L] */
   int32_t *active_experts; /* [n_strategies,max_rows,L] */
   double *share;           /* [L,E] scratch: a row for each layer, whichever thread has it */
+  double *slot_load;       /* [L,P] likewise */
 } replay;
 
 static size_t smaller(size_t a, size_t b) {
@@ -154,6 +155,12 @@ static mb_status check_strategies(const mb_replay_config *config, size_t n_steps
   return MB_OK;
 }
 
+size_t mb_replay_window(const mb_replay_config *config, size_t strategy) {
+  const mb_lane_options *options = config->strategies[strategy].options;
+
+  return options != NULL && options->window > 0 ? (size_t)options->window : config->window;
+}
+
 mb_status mb_replay_check(const mb_replay_config *config, const mb_trace_info *info) {
   const mb_shape *shape = &config->shape;
 
@@ -223,9 +230,10 @@ static mb_status allocate_loads(replay *r) {
   r->next_load = calloc(row, sizeof *r->next_load);
   r->other.sum = calloc(row, sizeof *r->other.sum);
   r->share = calloc(row, sizeof *r->share);
+  r->slot_load = calloc(shape->n_layers * shape->n_slots, sizeof *r->slot_load);
   r->load = n_slices <= SIZE_MAX / row ? calloc(n_slices * row, sizeof *r->load) : NULL;
   if (r->recent.sum == NULL || r->next.sum == NULL || r->next_load == NULL ||
-      r->other.sum == NULL || r->share == NULL || r->load == NULL) {
+      r->other.sum == NULL || r->share == NULL || r->slot_load == NULL || r->load == NULL) {
     return MB_FAIL(MB_ERR_MEMORY,
                    "out of memory: %zu slices of the loads of %zu layers of %zu experts", n_slices,
                    shape->n_layers, shape->n_experts);
@@ -236,7 +244,6 @@ static mb_status allocate_loads(replay *r) {
 static mb_status replay_start(replay *r) {
   const mb_replay_config *config = r->config;
   size_t interval = smaller(config->interval, r->n_steps);
-  size_t kept = r->window <= r->n_steps - interval ? r->window + interval : r->n_steps;
 
   r->lanes = calloc(config->n_strategies, sizeof *r->lanes);
   if (r->lanes == NULL) {
@@ -244,7 +251,9 @@ static mb_status replay_start(replay *r) {
   }
   for (size_t i = 0; i < config->n_strategies; i++) {
     MB_TRY(mb_lane_init(&r->lanes[i], config, i, r->n_steps));
+    r->window = r->lanes[i].window > r->window ? r->lanes[i].window : r->window;
   }
+  size_t kept = r->window <= r->n_steps - interval ? r->window + interval : r->n_steps;
   MB_TRY(mb_history_init(&r->history, config->shape.n_layers, config->shape.n_experts, kept));
   MB_TRY(allocate_loads(r));
   return allocate_rows(r);
@@ -262,6 +271,7 @@ static void replay_fini(replay *r) {
   free(r->other.sum);
   free(r->load);
   free(r->share);
+  free(r->slot_load);
   free(r->score);
   free(r->layer_load);
   free(r->step_load);
@@ -310,7 +320,7 @@ static void fill_load(replay *r, size_t first, size_t end, size_t n_slices) {
 
 /* The plan that falls due at t, with the steps [t, end) at hand. */
 static mb_status plan_lane(replay *r, mb_lane *lane, size_t t, size_t end) {
-  size_t first = t - smaller(t, r->window);
+  size_t first = t - smaller(t, lane->window);
   size_t delay = r->config->delay;
 
   switch (lane->role) {
@@ -403,14 +413,16 @@ static uint64_t sum_load(const uint32_t *load, size_t n_experts) {
 static void score_layer(replay *r, size_t l, size_t t) {
   const mb_shape *shape = &r->config->shape;
   const uint32_t *load = mb_history_step(&r->history, t) + l * shape->n_experts;
+  const mb_dispatch_load one = {.step = t, .load = load};
   double *share = r->share + l * shape->n_experts;
+  double *slot_load = r->slot_load + l * shape->n_slots;
 
   if (r->sink->step_load != NULL) {
     r->layer_load[(t - r->first) * shape->n_layers + l] = sum_load(load, shape->n_experts);
   }
   for (size_t i = 0; i < r->config->n_strategies; i++) {
     size_t row = i * r->max_rows + (t - r->first);
-    mb_score_even(shape, &r->lanes[i].layer[l], load, share, &r->score[row * shape->n_layers + l]);
+    mb_lane_score(&r->lanes[i], l, &one, share, slot_load, &r->score[row * shape->n_layers + l]);
   }
 }
 
@@ -506,11 +518,7 @@ mb_status mb_replay(const mb_replay_config *config, mb_source *source, const mb_
 
   assert(sink->steps != NULL && sink->plan != NULL);
   MB_TRY(mb_replay_check(config, info));
-  replay r = {.config = config,
-              .sink = sink,
-              .source = source,
-              .n_steps = info->n_steps,
-              .window = smaller(config->window, info->n_steps)};
+  replay r = {.config = config, .sink = sink, .source = source, .n_steps = info->n_steps};
   mb_status status = replay_start(&r);
   if (status == MB_OK) {
     status = replay_run(&r);

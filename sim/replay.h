@@ -9,6 +9,7 @@
 #include "balancer/placement.h"
 #include "balancer/planner.h"
 #include "balancer/status.h"
+#include "sim/lane_options.h"
 #include "workloads/source.h"
 
 #ifdef __cplusplus
@@ -37,6 +38,7 @@ typedef struct mb_replay_strategy {
   mb_replay_role role;
   const mb_strategy *strategy; /* NULL for MB_REPLAY_NONE and MB_REPLAY_RECORDED */
   const void *params; /* as mb_planner_create() takes them; mb_replay_recorded where it is that */
+  const mb_lane_options *options; /* NULL: the defaults. Those of plans mean nothing without any */
 } mb_replay_strategy;
 
 /** Everything that decides a replay's outcome but the loads. Borrowed throughout. */
@@ -108,6 +110,9 @@ typedef struct mb_replay_summary {
   double planner_seconds; /* sum over all its plans */
 } mb_replay_summary;
 
+/** Steps that a strategy plans from: its own window, or the schedule's. */
+size_t mb_replay_window(const mb_replay_config *config, size_t strategy);
+
 /**
  * Checks a replay without running it; mb_replay() does so too.
  * @return MB_OK; MB_ERR_SHAPE, MB_ERR_PARAM naming both numbers and what would be right.
@@ -117,8 +122,8 @@ MB_NODISCARD mb_status mb_replay_check(const mb_replay_config *config, const mb_
 /**
  * Replays all steps of `source` (at its start) through all strategies in one pass.
  *
- * Per step and layer: dispatch (even) then metrics, under the placement in force; the linear
- * placement before the first plan. A plan at t sees the sum of steps [max(0, t - window), t), takes
+ * Per step and layer: dispatch then metrics, under the placement in force; the linear placement
+ * before the first plan. A plan at t sees the sum of steps [max(0, t - window), t), takes
  * effect at t + delay, and is not made where t + delay >= T. One that falls due while a layer of
  * the last one has not taken effect yet is skipped and counted. Interval, window and delay mean
  * nothing to recorded placements.

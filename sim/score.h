@@ -28,8 +28,8 @@ typedef struct mb_score_layer {
 MB_NODISCARD mb_status mb_score_prepare(const mb_shape *shape, mb_score_layer *layer);
 
 /**
- * What mb_dispatch_even() and then mb_metrics_layer() give, bit for bit, and some 1.7 times as
- * fast (moebal-score-bench): an expert's share is worked out once, divided only where there is
+ * What mb_dispatch_even_split() and then mb_metrics_layer() give, bit for bit, and some 1.7 times
+ * as fast (moebal-score-bench): an expert's share is worked out once, divided only where there is
  * something to divide, and added up without a detour over slot loads.
  *
  * @param load  [E] tokens of one layer and step. Borrowed.

@@ -100,8 +100,8 @@ static void score_fused(bench *b, size_t l, const uint32_t *load, mb_layer_score
 }
 
 static void score_plain(bench *b, size_t l, const uint32_t *load, mb_layer_score *score) {
-  mb_dispatch_even(&b->shape, load, b->layer[l].physical_to_logical_map, b->layer[l].expert_count,
-                   b->slot_load);
+  mb_dispatch_even_split(&b->shape, load, b->layer[l].physical_to_logical_map,
+                         b->layer[l].expert_count, b->slot_load);
   mb_metrics_layer(&b->shape, b->slot_load, score);
 }
 

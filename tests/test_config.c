@@ -377,7 +377,16 @@ static void test_refused_parameters(void) {
                 PATH ":11: parameters: refinement is 'best', but has to be one of: lpt");
   check_refused(extended("parameters: {max_rounds: {l2: 3}}\n"),
                 PATH ":10: max_rounds is a mapping, but has to be a single value");
-  check_refused(extended("parameters: {none: {a: 1}}\n"), "parameters: none has no parameters");
+  check_refused(extended("parameters: {none: {a: 1}}\n"), "parameters.none: unknown parameter 'a'");
+  check_refused(extended("parameters: {none: {window: 1}}\n"),
+                "parameters.none: unknown parameter 'window'");
+  check_refused(extended("parameters: {none: 1}\n"), "parameters.none is a text, but has to be");
+  check_refused(extended("parameters: {dispatch: odd}\n"),
+                PATH ":10: parameters: dispatch is 'odd', but has to be one of: even");
+  check_refused(extended("parameters: {lpt: {window: 0}}\n"), PATH ":10: lpt: window is '0', but");
+  check_refused(extended("parameters: {windo: 5}\n"), "did you mean 'window'?");
+  check_refused(extended("strategies: [{a: {use: l2, dispatc: even}}]\n"),
+                "a: unknown parameter 'dispatc'; did you mean 'dispatch'?");
   check_refused(extended("parameters: {l4: {a: 1}}\n"), "parameters: there is no strategy 'l4'");
   check_refused(extended("parameters:\n  l2:\n    min_gain: -1\n"),
                 PATH ":12: parameters.l2: min_gain is '-1', but has to be a number from 0 to");

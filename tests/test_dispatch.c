@@ -12,7 +12,7 @@ static void shares(void) {
   double expected[] = {10.0 / 3.0, 10.0 / 3.0, 3.5, 0.0, 10.0 / 3.0, 3.5};
   double slot_load[6] = {-1, -1, -1, -1, -1, -1};
 
-  mb_dispatch_even(&shape, load, map, count, slot_load);
+  mb_dispatch_even_split(&shape, load, map, count, slot_load);
   for (size_t p = 0; p < 6; p++) {
     CU_ASSERT_EQUAL(slot_load[p], expected[p]);
   }
@@ -26,7 +26,7 @@ static void largest_load(void) {
   int32_t count[] = {2, 1};
   double slot_load[3];
 
-  mb_dispatch_even(&shape, load, map, count, slot_load);
+  mb_dispatch_even_split(&shape, load, map, count, slot_load);
   CU_ASSERT_EQUAL(slot_load[0], 2147483647.5);
   CU_ASSERT_EQUAL(slot_load[1], 1.0);
   CU_ASSERT_EQUAL(slot_load[2], 2147483647.5);

@@ -106,8 +106,8 @@ static void same_scores(void) {
   mb_replay_summary summary[2];
   mb_replay_summary repeated[2];
   const mb_replay_strategy planned[] = {
-      {"l2", MB_REPLAY_ONLINE, mb_strategy_find("l2"), NULL},
-      {"hindsight", MB_REPLAY_HINDSIGHT, mb_strategy_find("l2"), NULL}};
+      {"l2", MB_REPLAY_ONLINE, mb_strategy_find("l2"), NULL, NULL},
+      {"hindsight", MB_REPLAY_HINDSIGHT, mb_strategy_find("l2"), NULL, NULL}};
 
   CHECK_OK(run(2, planned, &first, summary));
   CU_ASSERT_EQUAL_FATAL(first.n_plans[0], 5);
@@ -115,8 +115,8 @@ static void same_scores(void) {
   CU_ASSERT(!isnan(first.node[0][0]));
   const mb_replay_recorded l2 = {first.n_plans[0], first.effect_step[0], first.map[0]};
   const mb_replay_recorded hindsight = {first.n_plans[1], first.effect_step[1], first.map[1]};
-  const mb_replay_strategy recorded[] = {{"theirs", MB_REPLAY_RECORDED, NULL, &l2},
-                                         {"best", MB_REPLAY_RECORDED, NULL, &hindsight}};
+  const mb_replay_strategy recorded[] = {{"theirs", MB_REPLAY_RECORDED, NULL, &l2, NULL},
+                                         {"best", MB_REPLAY_RECORDED, NULL, &hindsight, NULL}};
   CHECK_OK(run(2, recorded, &again, repeated));
   for (size_t i = 0; i < 2; i++) {
     check_same(&first, i, &again, i);
@@ -143,8 +143,8 @@ static void layers_one_by_one(void) {
   }
   map[2 * P] = -1; /* of a layer that keeps its placement: counts for nothing */
   const mb_replay_recorded recorded = {3, effect_step, map};
-  const mb_replay_strategy strategies[] = {{"theirs", MB_REPLAY_RECORDED, NULL, &recorded},
-                                           {"none", MB_REPLAY_NONE, NULL, NULL}};
+  const mb_replay_strategy strategies[] = {{"theirs", MB_REPLAY_RECORDED, NULL, &recorded, NULL},
+                                           {"none", MB_REPLAY_NONE, NULL, NULL, NULL}};
   CHECK_OK(run(2, strategies, &g, summary));
   CU_ASSERT_EQUAL_FATAL(g.n_plans[0], 3);
   CU_ASSERT(memcmp(g.effect_step[0], effect_step, sizeof effect_step) == 0);
@@ -163,7 +163,7 @@ static void layers_one_by_one(void) {
 static void check_refused(mb_replay_recorded recorded, mb_status status, const char *text) {
   static got g;
   mb_replay_summary summary;
-  const mb_replay_strategy theirs = {"theirs", MB_REPLAY_RECORDED, NULL, &recorded};
+  const mb_replay_strategy theirs = {"theirs", MB_REPLAY_RECORDED, NULL, &recorded, NULL};
 
   CHECK_FAILS(run(1, &theirs, &g, &summary), status, text);
 }

@@ -189,12 +189,12 @@ static void compare_relabellings(mb_shape shape, uint32_t most, size_t *n_same, 
   static got relabelled;
   static int64_t effect_step[K_MOST * L];
   const mb_replay_strategy strategies[N_LANES] = {
-      {"lpt", MB_REPLAY_ONLINE, mb_strategy_find("lpt"), NULL},
-      {"l2", MB_REPLAY_ONLINE, mb_strategy_find("l2"), NULL},
-      {"hindsight", MB_REPLAY_HINDSIGHT, mb_strategy_find("l2"), NULL},
-      {"none", MB_REPLAY_NONE, NULL, NULL},
+      {"lpt", MB_REPLAY_ONLINE, mb_strategy_find("lpt"), NULL, NULL},
+      {"l2", MB_REPLAY_ONLINE, mb_strategy_find("l2"), NULL, NULL},
+      {"hindsight", MB_REPLAY_HINDSIGHT, mb_strategy_find("l2"), NULL, NULL},
+      {"none", MB_REPLAY_NONE, NULL, NULL, NULL},
       {"recorded", MB_REPLAY_RECORDED, NULL,
-       &(mb_replay_recorded){2, effect_step, plain.map[0][0]}}};
+       &(mb_replay_recorded){2, effect_step, plain.map[0][0]}, NULL}};
 
   for (size_t i = 0; i < 2 * (size_t)L; i++) {
     effect_step[i] = i < L ? 6 : 11;
@@ -280,7 +280,8 @@ static void what_a_planner_sees(void) {
   static diary told;
   static got g;
   diary *to = &plain;
-  const mb_replay_strategy strategies[] = {{"noting", MB_REPLAY_ONLINE, &noting_strategy, &to}};
+  const mb_replay_strategy strategies[] = {
+      {"noting", MB_REPLAY_ONLINE, &noting_strategy, &to, NULL}};
   mb_relabel one;
 
   run(SHAPE, strategies, 1, 0, 1000, &g);

@@ -173,7 +173,7 @@ static void worked_example(void) {
   static got g;
   uint32_t load[T * L * E];
   script s = {&d, 1, false};
-  mb_replay_strategy strategies[] = {{"script", MB_REPLAY_ONLINE, &script_strategy, &s}};
+  mb_replay_strategy strategies[] = {{"script", MB_REPLAY_ONLINE, &script_strategy, &s, NULL}};
   mb_replay_summary summary = {0};
 
   d = (diary){0};
@@ -236,7 +236,7 @@ static void summary_from(void) {
   static got g;
   uint32_t load[T * L * E];
   script s = {&d, 1, false};
-  mb_replay_strategy strategies[] = {{"script", MB_REPLAY_ONLINE, &script_strategy, &s}};
+  mb_replay_strategy strategies[] = {{"script", MB_REPLAY_ONLINE, &script_strategy, &s, NULL}};
   mb_replay_config config = by_hand(strategies, 1);
   mb_replay_summary summary = {0};
 
@@ -264,7 +264,7 @@ static void windows(void) {
   for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
     for (size_t n_slices = 1; n_slices <= 4; n_slices++) {
       script s = {&d, n_slices, false};
-      mb_replay_strategy strategies[] = {{"script", MB_REPLAY_ONLINE, &script_strategy, &s}};
+      mb_replay_strategy strategies[] = {{"script", MB_REPLAY_ONLINE, &script_strategy, &s, NULL}};
       mb_replay_config config = by_hand(strategies, 1);
       config.window = sizes[i];
       d = (diary){0};
@@ -293,8 +293,9 @@ static void hindsight(void) {
   static got g;
   uint32_t load[T * L * E];
   script s = {&d, 1, false};
-  mb_replay_strategy strategies[] = {{"none", MB_REPLAY_NONE, NULL, NULL},
-                                     {"hindsight", MB_REPLAY_HINDSIGHT, &script_strategy, &s}};
+  mb_replay_strategy strategies[] = {
+      {"none", MB_REPLAY_NONE, NULL, NULL, NULL},
+      {"hindsight", MB_REPLAY_HINDSIGHT, &script_strategy, &s, NULL}};
   mb_replay_config config = by_hand(strategies, 2);
   mb_replay_summary summary[2] = {0};
 
@@ -320,7 +321,7 @@ static void planner_that_keeps(void) {
   static got g;
   uint32_t load[T * L * E];
   script s = {&d, 1, true};
-  mb_replay_strategy strategies[] = {{"script", MB_REPLAY_ONLINE, &script_strategy, &s}};
+  mb_replay_strategy strategies[] = {{"script", MB_REPLAY_ONLINE, &script_strategy, &s, NULL}};
   mb_replay_summary summary = {0};
 
   d = (diary){0};
@@ -337,7 +338,7 @@ static void layers_one_by_one(void) {
   static diary d;
   static got g;
   script s = {&d, 1, false};
-  mb_replay_strategy strategies[] = {{"script", MB_REPLAY_ONLINE, &script_strategy, &s}};
+  mb_replay_strategy strategies[] = {{"script", MB_REPLAY_ONLINE, &script_strategy, &s, NULL}};
   mb_replay_config config = by_hand(strategies, 1);
   mb_replay_sink sink = {&g, take_steps, take_plan, NULL, NULL};
   double load[L * E] = {0};
@@ -369,8 +370,8 @@ static void layers_one_by_one(void) {
 static void refusals(void) {
   static got g;
   uint32_t load[T * L * E];
-  mb_replay_strategy none[] = {{"none", MB_REPLAY_NONE, NULL, NULL},
-                               {"none", MB_REPLAY_NONE, NULL, NULL}};
+  mb_replay_strategy none[] = {{"none", MB_REPLAY_NONE, NULL, NULL, NULL},
+                               {"none", MB_REPLAY_NONE, NULL, NULL, NULL}};
   mb_replay_summary summary = {.plans = 77};
   mb_replay_config c;
 #define REFUSED(change, status, text)                         \
@@ -393,14 +394,14 @@ static void refusals(void) {
   REFUSED(c.shape.n_experts = 2, MB_ERR_SHAPE, "2 experts, but the loads are of 4");
   REFUSED(c.shape.n_slots = 3, MB_ERR_SHAPE, "3 slots");
 #undef REFUSED
-  none[0] = (mb_replay_strategy){"l2", MB_REPLAY_ONLINE, NULL, NULL};
+  none[0] = (mb_replay_strategy){"l2", MB_REPLAY_ONLINE, NULL, NULL, NULL};
   CHECK_FAILS(run(by_hand(none, 1), T, load, &g, &summary), MB_ERR_PARAM, "l2");
 }
 
 static void empty_steps(void) {
   static got g;
   uint32_t load[T * L * E] = {0};
-  mb_replay_strategy none[] = {{"none", MB_REPLAY_NONE, NULL, NULL}};
+  mb_replay_strategy none[] = {{"none", MB_REPLAY_NONE, NULL, NULL, NULL}};
   mb_replay_summary summary = {.plans = 77};
 
   g = (got){0};
@@ -419,7 +420,7 @@ static void stopped(void) {
   static got g;
   uint32_t load[T * L * E];
   script s = {&d, 1, false};
-  mb_replay_strategy strategies[] = {{"script", MB_REPLAY_ONLINE, &script_strategy, &s}};
+  mb_replay_strategy strategies[] = {{"script", MB_REPLAY_ONLINE, &script_strategy, &s, NULL}};
   mb_replay_summary summary = {.plans = 77};
 
   fill(load, T);
@@ -439,8 +440,8 @@ static void threads(void) {
   static got first, again;
   uint32_t x = 1;
   mb_replay_strategy strategies[] = {
-      {"l2", MB_REPLAY_ONLINE, mb_strategy_find("l2"), NULL},
-      {"hindsight", MB_REPLAY_HINDSIGHT, mb_strategy_find("l2"), NULL}};
+      {"l2", MB_REPLAY_ONLINE, mb_strategy_find("l2"), NULL, NULL},
+      {"hindsight", MB_REPLAY_HINDSIGHT, mb_strategy_find("l2"), NULL, NULL}};
   mb_replay_config config = by_hand(strategies, 2);
   mb_replay_summary one[2], more[2];
   int n_threads = omp_get_max_threads();
@@ -474,7 +475,7 @@ static void quantiles(void) {
   enum { N = sizeof k / sizeof *k };
   static got g;
   uint32_t load[N * L * E] = {0};
-  mb_replay_strategy none[] = {{"none", MB_REPLAY_NONE, NULL, NULL}};
+  mb_replay_strategy none[] = {{"none", MB_REPLAY_NONE, NULL, NULL, NULL}};
   mb_replay_config config = by_hand(none, 1);
   mb_replay_summary summary;
 
@@ -567,7 +568,8 @@ static void constant_memory(void) {
                                          .state_size = sizeof(long_state),
                                          .init = long_init,
                                          .next = long_next};
-  mb_replay_strategy strategies[] = {{"lpt", MB_REPLAY_ONLINE, mb_strategy_find("lpt"), NULL}};
+  mb_replay_strategy strategies[] = {
+      {"lpt", MB_REPLAY_ONLINE, mb_strategy_find("lpt"), NULL, NULL}};
   mb_replay_config config = {.shape = {LONG_LAYERS, LONG_EXPERTS, LONG_EXPERTS, 1, 1, 8},
                              .interval = 5120,
                              .window = 1024,
@@ -626,8 +628,8 @@ static mb_status wide_plan(void *context, const mb_plan_record *record) {
 static void run_wide(const uint32_t *load, wide *w, mb_replay_summary summary[2]) {
   int32_t ids[WIDE_LAYERS];
   mb_replay_strategy strategies[] = {
-      {"maxmin", MB_REPLAY_ONLINE, mb_strategy_find("maxmin"), NULL},
-      {"hindsight", MB_REPLAY_HINDSIGHT, mb_strategy_find("l2"), NULL}};
+      {"maxmin", MB_REPLAY_ONLINE, mb_strategy_find("maxmin"), NULL, NULL},
+      {"hindsight", MB_REPLAY_HINDSIGHT, mb_strategy_find("l2"), NULL, NULL}};
   mb_replay_config config = by_hand(strategies, 2);
   mb_trace_info info = {.n_steps = WIDE_STEPS,
                         .n_layers = WIDE_LAYERS,

@@ -46,11 +46,11 @@ static void replay(const char *name, mb_shape shape, size_t interval, size_t win
   mb_source *source = NULL;
   mb_replay_summary summary[N_STRATEGIES];
   mb_replay_strategy strategies[N_STRATEGIES] = {
-      {"none", MB_REPLAY_NONE, NULL, NULL},
-      {"lpt", MB_REPLAY_ONLINE, mb_strategy_find("lpt"), NULL},
-      {"maxmin", MB_REPLAY_ONLINE, mb_strategy_find("maxmin"), NULL},
-      {"l2", MB_REPLAY_ONLINE, mb_strategy_find("l2"), NULL},
-      {"hindsight", MB_REPLAY_HINDSIGHT, mb_strategy_find("l2"), NULL}};
+      {"none", MB_REPLAY_NONE, NULL, NULL, NULL},
+      {"lpt", MB_REPLAY_ONLINE, mb_strategy_find("lpt"), NULL, NULL},
+      {"maxmin", MB_REPLAY_ONLINE, mb_strategy_find("maxmin"), NULL, NULL},
+      {"l2", MB_REPLAY_ONLINE, mb_strategy_find("l2"), NULL, NULL},
+      {"hindsight", MB_REPLAY_HINDSIGHT, mb_strategy_find("l2"), NULL, NULL}};
 
   (void)snprintf(path, sizeof path, "traces/%s.h5", name);
   CHECK_OK(mb_source_open_trace(shared_path(path), &source));

@@ -36,7 +36,7 @@ static void compare(const mb_shape *shape, const mb_score_layer *layer) {
   mb_layer_score plain;
 
   mb_score_even(shape, layer, load, share, &fused);
-  mb_dispatch_even(shape, load, map, count, slot_load);
+  mb_dispatch_even_split(shape, load, map, count, slot_load);
   mb_metrics_layer(shape, slot_load, &plain);
   CU_ASSERT(memcmp(&fused.load_max, &plain.load_max, sizeof fused.load_max) == 0);
   CU_ASSERT(memcmp(&fused.load_mean, &plain.load_mean, sizeof fused.load_mean) == 0);

@@ -1,0 +1,33 @@
+/* sim/lane_options.h - what every strategy can be given besides its own parameters: what it plans
+ * from, and how tokens are dispatched under its placements. */
+#ifndef MB_SIM_LANE_OPTIONS_H
+#define MB_SIM_LANE_OPTIONS_H
+
+#include <stdint.h>
+
+#include "balancer/param.h"
+#include "sim/dispatch.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** Options of one strategy in a replay. */
+typedef struct mb_lane_options {
+  mb_dispatch_options dispatch; /* of every strategy, also of those that never plan */
+  int64_t window;               /* steps that plans are made from; 0: the schedule's */
+} mb_lane_options;
+
+/** Parameter tables over mb_lane_options: those that every strategy has, and those that only
+ * strategies that plan have. Their keys differ from each other's. Static. */
+const mb_param *mb_lane_dispatch_params(void);
+const mb_param *mb_lane_plan_params(void);
+
+/** The defaults of all. */
+void mb_lane_options_init(mb_lane_options *options);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
