@@ -246,6 +246,9 @@ static mb_status lane_start(mb_lane *lane, const mb_replay_config *config, size_
     return MB_FAIL(status, "strategy %s: %s", strategy->label, mb_error_message());
   }
   MB_TRY(status);
+  if (strategy->options != NULL) {
+    MB_TRY(mb_post_pass_create(&lane->shape, &strategy->options->post_pass, &lane->post_pass));
+  }
   return config->relabel > 0 ? start_relabelling(lane, config->relabel) : MB_OK;
 }
 
@@ -269,6 +272,7 @@ mb_status mb_lane_init(mb_lane *lane, const mb_replay_config *config, size_t ind
 
 void mb_lane_fini(mb_lane *lane) {
   mb_planner_destroy(lane->planner);
+  mb_post_pass_destroy(lane->post_pass);
   mb_dispatcher_destroy(lane->dispatcher);
   mb_tally_fini(&lane->tally);
   flight_free(&lane->flight);
@@ -316,6 +320,15 @@ static void relabel_output(mb_lane *lane) {
   }
 }
 
+/* It is the balancer's work too. */
+static void rearrange(mb_lane *lane) {
+  double start = mb_clock_seconds();
+
+  mb_post_pass_run(lane->post_pass, lane->physical_to_logical_map, lane->flight.pending,
+                   lane->flight.physical_to_logical_map);
+  lane->flight.planner_seconds += mb_clock_seconds() - start;
+}
+
 static mb_status ask_planner(mb_lane *lane, size_t n_window_steps, const double *load) {
   mb_flight *flight = &lane->flight;
   size_t n_layers = lane->shape.n_layers;
@@ -341,6 +354,9 @@ static mb_status ask_planner(mb_lane *lane, size_t n_window_steps, const double 
   flight->planner_seconds = mb_clock_seconds() - start;
   if (status == MB_OK && relabelled) {
     relabel_output(lane);
+  }
+  if (status == MB_OK && lane->post_pass != NULL) {
+    rearrange(lane);
   }
   return status;
 }

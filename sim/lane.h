@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "balancer/planner.h"
+#include "balancer/post_pass.h"
 #include "balancer/status.h"
 #include "sim/dispatch.h"
 #include "sim/relabel.h"
@@ -38,9 +39,10 @@ typedef struct mb_lane {
   mb_shape shape;
   mb_replay_role role;
   const char *label;
-  size_t index;        /* its number among the strategies */
-  mb_planner *planner; /* NULL for MB_REPLAY_NONE and MB_REPLAY_RECORDED */
-  size_t window;       /* steps that plans are made from; not beyond the trace */
+  size_t index;            /* its number among the strategies */
+  mb_planner *planner;     /* NULL for MB_REPLAY_NONE and MB_REPLAY_RECORDED */
+  size_t window;           /* steps that plans are made from; not beyond the trace */
+  mb_post_pass *post_pass; /* what its answers go through; NULL: nothing */
   mb_dispatcher *dispatcher;
   const mb_replay_recorded *recorded; /* NULL but for MB_REPLAY_RECORDED; plan n_plans is next */
 

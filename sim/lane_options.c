@@ -2,6 +2,7 @@
 #include "sim/lane_options.h"
 
 #include <stddef.h>
+#include <string.h>
 
 const mb_param *mb_lane_dispatch_params(void) {
   static const mb_param params[] = {{.key = "dispatch",
@@ -28,13 +29,27 @@ const mb_param *mb_lane_plan_params(void) {
        .word_value = 0,
        .help = "last steps that this strategy plans from; schedule: schedule.window",
        .offset = offsetof(mb_lane_options, window)},
+      {.key = "assign",
+       .type = MB_PARAM_TEXT,
+       .unit = "",
+       .initial = "none",
+       .choices = mb_assign_words,
+       .help = "gpus: GPUs, and nodes where the policy is hierarchical, change places in a plan so "
+               "that the fewest experts move; the balance stays the same",
+       .offset = offsetof(mb_lane_options, post_pass.assign)},
+      {.key = "keep_slots",
+       .type = MB_PARAM_BOOL,
+       .unit = "",
+       .initial = "false",
+       .help = "an expert that stays on its GPU stays in its slot",
+       .offset = offsetof(mb_lane_options, post_pass.keep_slots)},
       {0}};
 
   return params;
 }
 
 void mb_lane_options_init(mb_lane_options *options) {
-  *options = (mb_lane_options){0};
+  memset(options, 0, sizeof *options); /* padding too: options are compared as bytes */
   mb_params_init(mb_lane_dispatch_params(), options);
   mb_params_init(mb_lane_plan_params(), options);
 }

@@ -1,11 +1,12 @@
 /* sim/lane_options.h - what every strategy can be given besides its own parameters: what it plans
- * from, and how tokens are dispatched under its placements. */
+ * from, what its plans go through, and how tokens are dispatched under its placements. */
 #ifndef MB_SIM_LANE_OPTIONS_H
 #define MB_SIM_LANE_OPTIONS_H
 
 #include <stdint.h>
 
 #include "balancer/param.h"
+#include "balancer/post_pass.h"
 #include "sim/dispatch.h"
 
 #ifdef __cplusplus
@@ -14,8 +15,9 @@ extern "C" {
 
 /** Options of one strategy in a replay. */
 typedef struct mb_lane_options {
-  mb_dispatch_options dispatch; /* of every strategy, also of those that never plan */
-  int64_t window;               /* steps that plans are made from; 0: the schedule's */
+  mb_dispatch_options dispatch;   /* of every strategy, also of those that never plan */
+  int64_t window;                 /* steps that plans are made from; 0: the schedule's */
+  mb_post_pass_options post_pass; /* what plans go through before they take effect */
 } mb_lane_options;
 
 /** Parameter tables over mb_lane_options: those that every strategy has, and those that only

@@ -178,6 +178,26 @@ static void test_common_parameters(void) {
   mb_config_destroy(config);
 }
 
+/* So it is with what every strategy that plans can be given. */
+static void test_plan_options(void) {
+  mb_config *config = read_config(extended("strategies: [lpt, {a: {use: l2, assign: none}}, "
+                                           "{b: {use: command, command: x, window: 4}}]\n"
+                                           "parameters:\n"
+                                           "  keep_slots: true\n"
+                                           "  assign: gpus\n"
+                                           "  l2: {window: 5}\n"
+                                           "  lpt: {keep_slots: false}\n"),
+                                  0, NULL);
+
+  for (size_t i = 1; i <= 4; i++) {
+    const mb_lane_options *options = config->strategies[i].options;
+    CU_ASSERT_EQUAL(options->post_pass.keep_slots, i != 1);
+    CU_ASSERT_STRING_EQUAL(options->post_pass.assign, i == 2 ? "none" : "gpus");
+    CU_ASSERT_EQUAL(options->window, (i == 2 ? 5 : 0) + (i == 3 ? 4 : 0));
+  }
+  mb_config_destroy(config);
+}
+
 static void test_settings(void) {
   static const char *const settings[] = {"cluster.gpus=16",
                                          "summary.from=40",
@@ -457,6 +477,7 @@ static void check_written(const char *text) {
     CU_ASSERT_STRING_EQUAL(one->label, two->label);
     CU_ASSERT_EQUAL(one->role, two->role);
     CU_ASSERT_PTR_EQUAL(one->strategy, two->strategy);
+    CU_ASSERT_EQUAL(memcmp(one->options, two->options, sizeof *one->options), 0);
     if (one->strategy != NULL) {
       CU_ASSERT_EQUAL(memcmp(one->params, two->params, one->strategy->params_size), 0);
     }
@@ -474,6 +495,9 @@ static void test_written(void) {
                          "parameters: {hindsight: {min_gain: 0.3, reference_quirks: true}}\n"
                          "summary: {from: 33}\n"
                          "seed: 123456789012345\n"));
+  check_written(extended("strategies: [lpt, {a: {use: l2, assign: gpus, window: 9}}]\n"
+                         "parameters: {keep_slots: true, lpt: {keep_slots: false, window: 3}, "
+                         "hindsight: {assign: gpus}}\n"));
   check_written("name: 12.5e3\n"
                 "trace: {generate: {use: domains, steps: 100, sigma: 0.30000000000000004}}\n"
                 "cluster: {gpus: 8, slots: 64, groups: 1}\n"
@@ -525,6 +549,10 @@ static void test_schema(void) {
     CU_ASSERT_PTR_NOT_NULL(strstr(text, param->key));
     CU_ASSERT_PTR_NOT_NULL(strstr(text, param->help));
   }
+  for (const mb_param *param = mb_lane_plan_params(); param->key != NULL; param++) {
+    CU_ASSERT_PTR_NOT_NULL(strstr(text, param->key));
+    CU_ASSERT_PTR_NOT_NULL(strstr(text, param->help));
+  }
   for (const mb_strategy *strategy = mb_strategies(); strategy->name != NULL; strategy++) {
     CU_ASSERT_PTR_NOT_NULL(strstr(text, strategy->summary));
   }
@@ -543,6 +571,7 @@ int main(void) {
   CU_TestInfo tests[] = {{"defaults", test_defaults},
                          {"strategies and parameters", test_strategies},
                          {"parameters of all strategies", test_common_parameters},
+                         {"options of plans", test_plan_options},
                          {"--set", test_settings},
                          {"relative paths", test_paths},
                          {"generators", test_generator},
