@@ -249,6 +249,9 @@ static mb_status lane_start(mb_lane *lane, const mb_replay_config *config, size_
   if (strategy->options != NULL) {
     MB_TRY(mb_post_pass_create(&lane->shape, &strategy->options->post_pass, &lane->post_pass));
   }
+  if (strategy->options != NULL && lane->role == MB_REPLAY_ONLINE) {
+    MB_TRY(mb_forecast_create(&lane->shape, &strategy->options->forecast, &lane->forecast));
+  }
   return config->relabel > 0 ? start_relabelling(lane, config->relabel) : MB_OK;
 }
 
@@ -272,6 +275,7 @@ mb_status mb_lane_init(mb_lane *lane, const mb_replay_config *config, size_t ind
 
 void mb_lane_fini(mb_lane *lane) {
   mb_planner_destroy(lane->planner);
+  mb_forecast_destroy(lane->forecast);
   mb_post_pass_destroy(lane->post_pass);
   mb_dispatcher_destroy(lane->dispatcher);
   mb_tally_fini(&lane->tally);

@@ -10,6 +10,7 @@
 #include "balancer/post_pass.h"
 #include "balancer/status.h"
 #include "sim/dispatch.h"
+#include "sim/forecast.h"
 #include "sim/relabel.h"
 #include "sim/replay.h"
 #include "sim/score.h"
@@ -42,6 +43,7 @@ typedef struct mb_lane {
   size_t index;            /* its number among the strategies */
   mb_planner *planner;     /* NULL for MB_REPLAY_NONE and MB_REPLAY_RECORDED */
   size_t window;           /* steps that plans are made from; not beyond the trace */
+  mb_forecast *forecast;   /* of MB_REPLAY_ONLINE; NULL: plans are made from the window's loads */
   mb_post_pass *post_pass; /* what its answers go through; NULL: nothing */
   mb_dispatcher *dispatcher;
   const mb_replay_recorded *recorded; /* NULL but for MB_REPLAY_RECORDED; plan n_plans is next */

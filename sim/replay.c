@@ -318,6 +318,11 @@ static void fill_load(replay *r, size_t first, size_t end, size_t n_slices) {
   }
 }
 
+/* The middle of the steps for which a plan is in force, in steps from when it is made. */
+static double steps_ahead(const replay *r) {
+  return (double)r->config->delay + (double)(r->config->interval - 1) / 2.0;
+}
+
 /* The plan that falls due at t, with the steps [t, end) at hand. */
 static mb_status plan_lane(replay *r, mb_lane *lane, size_t t, size_t end) {
   size_t first = t - smaller(t, lane->window);
@@ -335,9 +340,22 @@ static mb_status plan_lane(replay *r, mb_lane *lane, size_t t, size_t end) {
       return MB_OK; /* nothing seen yet, or it would take effect after the end */
     }
     fill_load(r, first, t, mb_lane_n_slices(lane));
+    if (lane->forecast != NULL) {
+      mb_forecast_apply(lane->forecast, &r->history, first, t, steps_ahead(r),
+                        mb_lane_n_slices(lane), r->load);
+    }
     return mb_lane_plan(lane, t, delay, t - first, r->load, r->next_load);
   }
   return MB_OK;
+}
+
+/* Steps up to `end` are what forecasts look back at. */
+static void absorb_all(replay *r, size_t end) {
+  for (size_t i = 0; i < r->config->n_strategies; i++) {
+    if (r->lanes[i].forecast != NULL) {
+      mb_forecast_absorb(r->lanes[i].forecast, &r->history, end);
+    }
+  }
 }
 
 static mb_status land_all(replay *r, size_t t) {
@@ -471,6 +489,7 @@ static size_t quiet_until(const replay *r, size_t t, size_t end) {
 static mb_status replay_interval(replay *r, size_t start, size_t end) {
   /* Before reading on, while the steps that leave the window are still there. */
   mb_window_move(&r->recent, &r->history, start - smaller(start, r->window), start);
+  absorb_all(r, start);
   MB_TRY(read_until(r, end));
   MB_TRY(land_all(r, start));
   MB_TRY(plan_all(r, start, end));

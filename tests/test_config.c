@@ -495,6 +495,8 @@ static void test_written(void) {
                          "parameters: {hindsight: {min_gain: 0.3, reference_quirks: true}}\n"
                          "summary: {from: 33}\n"
                          "seed: 123456789012345\n"));
+  check_written(extended("strategies: [{b: {use: lpt, forecast: shrink, forecast_parts: 3}}]\n"
+                         "parameters: {forecast: ewma, forecast_decay: 0.1}\n"));
   check_written(extended("strategies: [lpt, {a: {use: l2, assign: gpus, window: 9}}]\n"
                          "parameters: {keep_slots: true, lpt: {keep_slots: false, window: 3}, "
                          "hindsight: {assign: gpus}}\n"));
