@@ -2,10 +2,11 @@
 
 MOEBAL_PACKAGES="gcc make cmake pkg-config git libhdf5-dev libgsl-dev libyaml-dev libxxhash-dev
 libjansson-dev libyajl-dev libzip-dev libdeflate-dev gnuplot-nox"
-# For the tests alone: C++ for the emulator of CUDA, CUnit, Open MPI, which is wanted for sweeps on
-# many machines only, and Python, by which they write traces and read results as a user would.
-MOEBAL_TEST_PACKAGES="g++ libcunit1-dev libopenmpi-dev openmpi-bin python3-h5py python3-numpy
-python3-yaml"
+# For the tests alone: C++ for the emulator of CUDA, CUnit, GLPK for optima to compare with, Open
+# MPI, which is wanted for sweeps on many machines only, and Python, by which they write traces and
+# read results as a user would.
+MOEBAL_TEST_PACKAGES="g++ libcunit1-dev libglpk-dev libopenmpi-dev openmpi-bin python3-h5py
+python3-numpy python3-yaml"
 # For one test: a browser and what drives it, in which the page of `moebal report` is read, pointed at
 # and copied from. It is the largest of all, and not every Debian-like system has it by this name
 # (Ubuntu's is a snap): where it cannot be had, that test says so and is skipped.

@@ -1,4 +1,5 @@
-/* sim/score_bench.c - what scoring a step costs, fused and plain: moebal-score-bench. */
+/* sim/score_bench.c - what scoring a step costs, split evenly (fused and plain) and best:
+ * moebal-score-bench. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,6 +10,7 @@
 #include <gsl/gsl_rng.h>
 #include <gsl/gsl_sort.h>
 
+#include "balancer/split.h"
 #include "sim/dispatch.h"
 #include "sim/metrics.h"
 #include "sim/score.h"
@@ -24,6 +26,8 @@ typedef struct bench {
   int32_t *expert_count; /* [L,E] */
   int32_t *replicated;   /* [L,E] */
   mb_score_layer *layer; /* [L] */
+  mb_split **split;      /* [L] */
+  double *tokens;        /* [T,L,E] load, as a split takes it */
   mb_layer_score *score; /* [T,L] */
   double *share;         /* [E] */
   double *slot_load;     /* [P] */
@@ -69,6 +73,8 @@ static void bench_init(bench *b) {
   b->replicated = allocate((size_t)N_LAYERS * N_EXPERTS, sizeof *b->replicated);
   b->layer = allocate(N_LAYERS, sizeof *b->layer);
   b->score = allocate((size_t)N_STEPS * N_LAYERS, sizeof *b->score);
+  b->split = allocate(N_LAYERS, sizeof(mb_split *));
+  b->tokens = allocate((size_t)N_STEPS * N_LAYERS * N_EXPERTS, sizeof *b->tokens);
   b->share = allocate(N_EXPERTS, sizeof *b->share);
   b->slot_load = allocate(N_SLOTS, sizeof *b->slot_load);
   for (size_t l = 0; l < N_LAYERS && random != NULL; l++) {
@@ -76,15 +82,25 @@ static void bench_init(bench *b) {
     b->layer[l] = (mb_score_layer){.physical_to_logical_map = b->map + l * N_SLOTS,
                                    .expert_count = b->expert_count + l * N_EXPERTS,
                                    .replicated = b->replicated + l * N_EXPERTS};
-    if (mb_score_prepare(&b->shape, &b->layer[l]) != MB_OK) {
+    if (mb_score_prepare(&b->shape, &b->layer[l]) != MB_OK ||
+        mb_split_create(&b->shape, &b->split[l]) != MB_OK ||
+        mb_split_prepare(b->split[l], b->layer[l].physical_to_logical_map, NULL) != MB_OK) {
       (void)fprintf(stderr, "moebal-score-bench: %s\n", mb_error_message());
       exit(EXIT_FAILURE);
     }
   }
   gsl_rng_free(random);
+  for (size_t i = 0; i < (size_t)N_STEPS * N_LAYERS * N_EXPERTS; i++) {
+    b->tokens[i] = (double)b->load[i];
+  }
 }
 
 static void bench_fini(bench *b) {
+  for (size_t l = 0; l < N_LAYERS; l++) {
+    mb_split_destroy(b->split[l]);
+  }
+  free(b->split);
+  free(b->tokens);
   free(b->load);
   free(b->map);
   free(b->expert_count);
@@ -103,6 +119,15 @@ static void score_plain(bench *b, size_t l, const uint32_t *load, mb_layer_score
   mb_dispatch_even_split(&b->shape, load, b->layer[l].physical_to_logical_map,
                          b->layer[l].expert_count, b->slot_load);
   mb_metrics_layer(&b->shape, b->slot_load, score);
+}
+
+static void score_split(bench *b, size_t l, const uint32_t *load, mb_layer_score *score) {
+  mb_split_result result;
+
+  if (mb_split_solve(b->split[l], b->tokens + (load - b->load), NULL, b->slot_load, &result) ==
+      MB_OK) {
+    mb_metrics_layer(&b->shape, b->slot_load, score);
+  }
 }
 
 /* Layers outside, steps inside, as the replay does. Returns microseconds a step. */
@@ -124,7 +149,7 @@ static double time_once(bench *b,
 
 int main(void) {
   bench b;
-  double fused[N_REPEATS], plain[N_REPEATS];
+  double fused[N_REPEATS], plain[N_REPEATS], split[N_REPEATS];
   mb_layer_score *kept = allocate((size_t)N_STEPS * N_LAYERS, sizeof *kept);
 
   bench_init(&b);
@@ -134,12 +159,18 @@ int main(void) {
     plain[i] = time_once(&b, score_plain);
   }
   int same = memcmp(kept, b.score, (size_t)N_STEPS * N_LAYERS * sizeof *kept) == 0;
+  for (size_t i = 0; i < N_REPEATS; i++) {
+    split[i] = time_once(&b, score_split);
+  }
   gsl_sort(fused, 1, N_REPEATS);
   gsl_sort(plain, 1, N_REPEATS);
+  gsl_sort(split, 1, N_REPEATS);
   (void)printf("%d layers, %d experts, %d slots, %d GPUs; microseconds of one core a step\n",
                N_LAYERS, N_EXPERTS, N_SLOTS, N_GPUS);
   (void)printf("fused  best %7.2f  median %7.2f\n", fused[0], fused[N_REPEATS / 2]);
   (void)printf("plain  best %7.2f  median %7.2f\n", plain[0], plain[N_REPEATS / 2]);
+  (void)printf("split  best %7.2f  median %7.2f\n", split[0], split[N_REPEATS / 2]);
+  (void)printf("split / plain  %.1f\n", split[N_REPEATS / 2] / plain[N_REPEATS / 2]);
   (void)printf("plain / fused  %.2f; scores %s\n", plain[N_REPEATS / 2] / fused[N_REPEATS / 2],
                same ? "equal bit for bit" : "DIFFER");
   free(kept);
