@@ -347,6 +347,10 @@ static mb_status bad_column(const mb_results_table *table, const char *column, c
   return MB_FAIL(MB_ERR_FORMAT, "%s: %s: column %s %s", table->path, table->name, column, what);
 }
 
+bool mb_results_table_has(const mb_results_table *table, const char *column) {
+  return H5Tget_member_index(table->type, column) >= 0;
+}
+
 /* The type of a column that is of that class. @param type Transferred. */
 static mb_status find_column(const mb_results_table *table, const char *column, H5T_class_t kind,
                              hid_t *type) {

@@ -103,6 +103,8 @@ void mb_results_table_close(mb_results_table *table);
 MB_NODISCARD mb_status mb_results_table_column_name(const mb_results_table *table, size_t column,
                                                     char **name);
 
+bool mb_results_table_has(const mb_results_table *table, const char *column);
+
 /** A column of texts. @param texts [n_rows] Transferred: mb_results_texts_free() them. */
 MB_NODISCARD mb_status mb_results_table_texts(const mb_results_table *table, const char *column,
                                               char ***texts);

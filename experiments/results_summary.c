@@ -29,11 +29,13 @@ typedef struct layout {
 } layout;
 
 #define RATIO(name) \
-  { #name, COLUMN_REAL, offsetof(mb_replay_summary, name), 1.0 }
+  { #name, COLUMN_REAL, offsetof(mb_replay_summary, name), 1.0, false }
 #define REAL(name) \
-  { #name, COLUMN_REAL, offsetof(mb_replay_summary, name), 0.0 }
+  { #name, COLUMN_REAL, offsetof(mb_replay_summary, name), 0.0, false }
 #define INT(name) \
-  { #name, COLUMN_INT, offsetof(mb_replay_summary, name), 0.0 }
+  { #name, COLUMN_INT, offsetof(mb_replay_summary, name), 0.0, false }
+#define LATER_INT(name) \
+  { #name, COLUMN_INT, offsetof(mb_replay_summary, name), 0.0, true }
 
 /* Where the replay keeps the metrics that are single numbers. */
 static const struct metric_field {
@@ -41,6 +43,7 @@ static const struct metric_field {
   column_type type;
   size_t source;
   double least;
+  bool later; /* files may be older than the column: 0 */
 } fields[] = {
     RATIO(run_imbalance),
     RATIO(step_imbalance_mean),
@@ -51,6 +54,7 @@ static const struct metric_field {
     INT(plans),
     REAL(tokens_per_active_slot),
     INT(skipped_plans),
+    LATER_INT(untriggered_plans),
     INT(moved_experts),
     INT(steps_scored),
     INT(empty_layer_steps),
@@ -220,6 +224,9 @@ static mb_status read_field(const mb_results_table *table, const struct metric_f
                             mb_results_summary *rows, void *values) {
   bool real = field->type == COLUMN_REAL;
 
+  if (field->later && !mb_results_table_has(table, field->name)) {
+    return MB_OK; /* rows are zeroes */
+  }
   MB_TRY(mb_results_table_numbers(table, field->name, real ? H5T_NATIVE_DOUBLE : H5T_NATIVE_INT64,
                                   values));
   for (size_t i = 0; i < table->n_rows; i++) {

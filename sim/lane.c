@@ -53,12 +53,13 @@ static bool lane_allocate(mb_lane *lane) {
   lane->since_max = calloc(n_layers, sizeof *lane->since_max);
   lane->since_mean = calloc(n_layers, sizeof *lane->since_mean);
   lane->imbalance = calloc(n_layers, sizeof *lane->imbalance);
+  lane->due = calloc(n_layers, sizeof *lane->due);
   lane->count = calloc(n_experts, sizeof *lane->count);
   lane->share = calloc(n_experts, sizeof *lane->share);
   return flight_allocate(&lane->flight, &lane->shape) && lane->layer != NULL &&
          lane->physical_to_logical_map != NULL && lane->expert_count != NULL &&
          lane->replicated != NULL && lane->since_max != NULL && lane->since_mean != NULL &&
-         lane->imbalance != NULL && lane->count != NULL && lane->share != NULL;
+         lane->imbalance != NULL && lane->due != NULL && lane->count != NULL && lane->share != NULL;
 }
 
 /* The layer's placement has changed. */
@@ -250,6 +251,8 @@ static mb_status lane_start(mb_lane *lane, const mb_replay_config *config, size_
     MB_TRY(mb_post_pass_create(&lane->shape, &strategy->options->post_pass, &lane->post_pass));
   }
   if (strategy->options != NULL && lane->role == MB_REPLAY_ONLINE) {
+    bool periodic = mb_trigger_is_periodic(&strategy->options->trigger);
+    lane->trigger = periodic ? NULL : &strategy->options->trigger;
     MB_TRY(mb_forecast_create(&lane->shape, &strategy->options->forecast, &lane->forecast));
   }
   return config->relabel > 0 ? start_relabelling(lane, config->relabel) : MB_OK;
@@ -265,6 +268,7 @@ mb_status mb_lane_init(mb_lane *lane, const mb_replay_config *config, size_t ind
                     .label = strategy->label,
                     .index = index,
                     .window = window < n_steps ? window : n_steps,
+                    .interval = config->interval,
                     .recorded = strategy->role == MB_REPLAY_RECORDED ? strategy->params : NULL};
   mb_status status = lane_start(lane, config, n_steps);
   if (status != MB_OK) {
@@ -287,6 +291,7 @@ void mb_lane_fini(mb_lane *lane) {
   free(lane->since_max);
   free(lane->since_mean);
   free(lane->imbalance);
+  free(lane->due);
   free(lane->count);
   free(lane->share);
   mb_relabel_fini(&lane->relabel);
@@ -321,6 +326,13 @@ static void relabel_output(mb_lane *lane) {
     if (flight->pending[l]) {
       mb_relabel_to_experts(&lane->relabel, l, map, map);
     }
+  }
+}
+
+/* Layers that are not due keep their placement, whatever the planner says. */
+static void keep_undue(mb_lane *lane) {
+  for (size_t l = 0; l < lane->shape.n_layers; l++) {
+    lane->flight.pending[l] = lane->flight.pending[l] && lane->due[l];
   }
 }
 
@@ -359,10 +371,26 @@ static mb_status ask_planner(mb_lane *lane, size_t n_window_steps, const double 
   if (status == MB_OK && relabelled) {
     relabel_output(lane);
   }
+  if (lane->trigger != NULL) {
+    keep_undue(lane);
+  }
   if (status == MB_OK && lane->post_pass != NULL) {
     rearrange(lane);
   }
   return status;
+}
+
+/* Whether anything is left of what the planner said, once it is weighed against what it costs. */
+static bool pays(mb_lane *lane, size_t n_window_steps, const double *load) {
+  const mb_trigger_plan plan = {.shape = &lane->shape,
+                                .interval = lane->interval,
+                                .n_window_steps = n_window_steps,
+                                .n_slices = mb_lane_n_slices(lane),
+                                .load = load,
+                                .before = lane->physical_to_logical_map,
+                                .after = lane->flight.physical_to_logical_map};
+
+  return mb_trigger_weigh(lane->trigger, &plan, lane->flight.pending, lane->share, lane->count);
 }
 
 mb_status mb_lane_plan(mb_lane *lane, size_t step, size_t delay, size_t n_window_steps,
@@ -372,8 +400,16 @@ mb_status mb_lane_plan(mb_lane *lane, size_t step, size_t delay, size_t n_window
     mb_tally_skip(&lane->tally, step);
     return MB_OK;
   }
+  if (lane->trigger != NULL && !mb_trigger_ask(lane->trigger, lane->shape.n_layers, lane->since_max,
+                                               lane->since_mean, lane->due)) {
+    mb_tally_leave_out(&lane->tally, step);
+    return MB_OK;
+  }
   lane->flight.step = step;
   mb_status status = ask_planner(lane, n_window_steps, load);
+  if (status == MB_OK && lane->trigger != NULL && !pays(lane, n_window_steps, load)) {
+    mb_tally_leave_out(&lane->tally, step);
+  }
   for (size_t l = 0; l < lane->shape.n_layers; l++) {
     lane->flight.effect_step[l] = lane->flight.pending[l] ? (int64_t)(step + delay) : -1;
   }

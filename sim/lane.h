@@ -15,6 +15,7 @@
 #include "sim/replay.h"
 #include "sim/score.h"
 #include "sim/tally.h"
+#include "sim/trigger.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -40,11 +41,14 @@ typedef struct mb_lane {
   mb_shape shape;
   mb_replay_role role;
   const char *label;
-  size_t index;            /* its number among the strategies */
-  mb_planner *planner;     /* NULL for MB_REPLAY_NONE and MB_REPLAY_RECORDED */
-  size_t window;           /* steps that plans are made from; not beyond the trace */
-  mb_forecast *forecast;   /* of MB_REPLAY_ONLINE; NULL: plans are made from the window's loads */
-  mb_post_pass *post_pass; /* what its answers go through; NULL: nothing */
+  size_t index;          /* its number among the strategies */
+  mb_planner *planner;   /* NULL for MB_REPLAY_NONE and MB_REPLAY_RECORDED */
+  size_t window;         /* steps that plans are made from; not beyond the trace */
+  mb_forecast *forecast; /* of MB_REPLAY_ONLINE; NULL: plans are made from the window's loads */
+  const mb_trigger_options *trigger; /* NULL: every plan that falls due is made. Borrowed */
+  size_t interval;                   /* steps from one to the next */
+  bool *due;                         /* [L] scratch: layers that a plan may change */
+  mb_post_pass *post_pass;           /* what its answers go through; NULL: nothing */
   mb_dispatcher *dispatcher;
   const mb_replay_recorded *recorded; /* NULL but for MB_REPLAY_RECORDED; plan n_plans is next */
 
@@ -78,8 +82,10 @@ size_t mb_lane_n_slices(const mb_lane *lane);
 
 /**
  * Makes a plan at `step`, to take effect at step + delay; skips and counts it where the last one is
- * still in flight. mb_lane_land() must have been called for this step, so that the last plan has
- * come as far as it can, and again afterwards, for a plan without delay.
+ * still in flight, and leaves it out and counts it where the strategy's trigger says so: before or
+ * after the planner is asked. One that was asked for in vain is recorded, and keeps every layer.
+ * mb_lane_land() must have been called for this step, so that the last plan has come as far as it
+ * can, and again afterwards, for a plan without delay.
  *
  * @param n_window_steps steps that the loads cover.
  * @param load           [S,L,E] the loads planned for. Borrowed.

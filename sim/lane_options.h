@@ -9,6 +9,7 @@
 #include "balancer/post_pass.h"
 #include "sim/dispatch.h"
 #include "sim/forecast.h"
+#include "sim/trigger.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -19,6 +20,7 @@ typedef struct mb_lane_options {
   mb_dispatch_options dispatch;   /* of every strategy, also of those that never plan */
   int64_t window;                 /* steps that plans are made from; 0: the schedule's */
   mb_forecast_options forecast;   /* what they are given in place of the window's loads */
+  mb_trigger_options trigger;     /* which of them are made */
   mb_post_pass_options post_pass; /* what plans go through before they take effect */
 } mb_lane_options;
 

@@ -103,6 +103,7 @@ typedef struct mb_replay_summary {
   int64_t plans; /* that took effect at summary_from or later; so is moved_experts */
   int64_t moved_experts;
   int64_t skipped_plans;
+  int64_t untriggered_plans;
   int64_t steps_scored;
   int64_t empty_layer_steps;
   size_t worst_layer; /* index of the layer with the largest run_imbalance of its own */
@@ -125,7 +126,8 @@ MB_NODISCARD mb_status mb_replay_check(const mb_replay_config *config, const mb_
  * Per step and layer: dispatch then metrics, under the placement in force; the linear placement
  * before the first plan. A plan at t sees the sum of steps [max(0, t - window), t), takes
  * effect at t + delay, and is not made where t + delay >= T. One that falls due while a layer of
- * the last one has not taken effect yet is skipped and counted. Interval, window and delay mean
+ * the last one has not taken effect yet is skipped and counted, and so is one that the strategy's
+ * trigger does not want (sim/trigger.h). Interval, window and delay mean
  * nothing to recorded placements.
  *
  * With relabel = R > 0, planners see experts under other numbers: the R-th relabelling, by which

@@ -92,6 +92,10 @@ void mb_tally_skip(mb_tally *tally, size_t step) {
   tally->skipped_plans += step >= tally->summary_from;
 }
 
+void mb_tally_leave_out(mb_tally *tally, size_t step) {
+  tally->untriggered_plans += step >= tally->summary_from;
+}
+
 static void summarise_layers(const mb_tally *tally, mb_replay_summary *summary) {
   double max = 0.0;
   double mean = 0.0;
@@ -118,6 +122,7 @@ mb_status mb_tally_summarise(mb_tally *tally, mb_replay_summary *summary) {
   mb_replay_summary result = {.plans = tally->plans,
                               .moved_experts = tally->moved_experts,
                               .skipped_plans = tally->skipped_plans,
+                              .untriggered_plans = tally->untriggered_plans,
                               .steps_scored = tally->steps_scored,
                               .empty_layer_steps = tally->empty_layer_steps,
                               .planner_seconds = tally->planner_seconds};

@@ -22,7 +22,7 @@ typedef struct mb_tally {
   double *layer_max;      /* [L] sum over the scored steps of load_max */
   double *layer_mean;     /* [L] of load_mean */
   int64_t active_slots;
-  int64_t plans, moved_experts, skipped_plans;
+  int64_t plans, moved_experts, skipped_plans, untriggered_plans;
   int64_t steps_scored, empty_layer_steps;
   double planner_seconds;
 } mb_tally;
@@ -47,6 +47,9 @@ void mb_tally_plan(mb_tally *tally, const mb_plan_record *record);
 
 /** A plan that fell due at `step` while another was in flight. */
 void mb_tally_skip(mb_tally *tally, size_t step);
+
+/** A plan that fell due at `step` and was not wanted. */
+void mb_tally_leave_out(mb_tally *tally, size_t step);
 
 /** @return MB_OK; MB_ERR_RANGE if no scored step had load; MB_ERR_MEMORY. Sorts the tally's own
     values; may be called again. */

@@ -1,5 +1,5 @@
 /* tests/test_schedule.c - what each strategy of a replay can be given besides its parameters: its
- * own window, and passes that its plans go through. */
+ * own window, when its plans are made, and passes that they go through. */
 #include <math.h>
 #include <stdint.h>
 
@@ -14,6 +14,7 @@ static const mb_shape GLOBAL = {L, E, P, 1, 1, D};
 
 typedef struct got {
   double step_imbalance[MOST_LANES][T];
+  float imbalance[MOST_LANES][T * L];
   size_t n_plans[MOST_LANES];
   int64_t step[MOST_LANES][K_MOST], effect[MOST_LANES][K_MOST][L];
   int32_t map[MOST_LANES][K_MOST][L * P];
@@ -26,9 +27,9 @@ static mb_status take_steps(void *context, size_t s, size_t first, size_t n,
                             const int32_t *active) {
   got *g = context;
 
-  (void)imbalance;
   (void)active;
   memcpy(g->step_imbalance[s] + first, step_imbalance, n * sizeof *step_imbalance);
+  memcpy(g->imbalance[s] + first * L, imbalance, n * L * sizeof *imbalance);
   return MB_OK;
 }
 
@@ -202,8 +203,177 @@ static void post_passes(void) {
   }
 }
 
+/* --- triggers --- */
+
+static double mean_load(size_t t, size_t l) {
+  static uint32_t load[T * L * E];
+  double sum = 0.0;
+
+  fill(load);
+  for (size_t e = 0; e < E; e++) {
+    sum += load[(t * L + l) * E + e];
+  }
+  return sum / D;
+}
+
+/* Of layers [first, end) over steps [from, to), from what the replay says of each. */
+static double imbalance_of(const got *g, size_t lane, size_t from, size_t to, size_t first,
+                           size_t end) {
+  double max = 0.0;
+  double mean = 0.0;
+
+  for (size_t t = from; t < to; t++) {
+    for (size_t l = first; l < end; l++) {
+      max += (double)g->imbalance[lane][t * L + l] * mean_load(t, l);
+      mean += mean_load(t, l);
+    }
+  }
+  return max / mean;
+}
+
+/* Plans of a lane are made where the imbalance since the last one took effect is above `most`. */
+static void check_threshold(const got *g, size_t lane, double most, bool all) {
+  size_t since = 0;
+  size_t k = 0;
+  int64_t n_left_out = 0;
+
+  for (size_t t = 5; t + 1 < T; t += 5) {
+    bool due[L];
+    bool any = false;
+    for (size_t l = 0; l < L; l++) {
+      due[l] = imbalance_of(g, lane, since, t, all ? 0 : l, all ? L : l + 1) > most;
+      any = any || due[l];
+    }
+    bool made = k < g->n_plans[lane] && g->step[lane][k] == (int64_t)t;
+    CU_ASSERT_EQUAL(made, any);
+    n_left_out += !any && t >= 6;
+    for (size_t l = 0; l < L && made; l++) {
+      CU_ASSERT_EQUAL(g->effect[lane][k][l], due[l] ? (int64_t)t + 1 : -1);
+    }
+    since = made ? t + 1 : since;
+    k += made;
+  }
+  CU_ASSERT_EQUAL(k, g->n_plans[lane]);
+  CU_ASSERT_EQUAL(g->summary[lane].untriggered_plans, n_left_out);
+}
+
+static void thresholds(void) {
+  static got g;
+  const mb_lane_options always = OPTIONS("trigger", "threshold", "trigger_imbalance", "1");
+  const mb_lane_options never = OPTIONS("trigger", "threshold", "trigger_imbalance", "4");
+  const mb_lane_options layer = OPTIONS("trigger", "threshold", "trigger_imbalance", "1.33");
+  const mb_lane_options all =
+      OPTIONS("trigger", "threshold", "trigger_imbalance", "1.33", "trigger_scope", "all");
+  const mb_replay_strategy strategies[] = {
+      online("plain", "l2", NULL), online("always", "l2", &always), online("layer", "l2", &layer),
+      online("all", "l2", &all)};
+  const mb_replay_strategy others[] = {
+      online("never", "l2", &never),
+      {"none", MB_REPLAY_NONE, NULL, NULL, NULL},
+      {"hindsight", MB_REPLAY_HINDSIGHT, mb_strategy_find("l2"), NULL, &never}};
+
+  run(make_config(HIERARCHICAL, strategies, 4), &g);
+  CU_ASSERT(same_plans(&g, 0, &g, 1));
+  CU_ASSERT_EQUAL(g.summary[1].untriggered_plans, 0);
+  check_threshold(&g, 2, 1.33, false);
+  check_threshold(&g, 3, 1.33, true);
+  CU_ASSERT(g.n_plans[2] > g.n_plans[3] && g.n_plans[3] > 0);
+  CU_ASSERT(g.summary[3].untriggered_plans > 0);
+  run(make_config(HIERARCHICAL, others, 3), &g);
+  CU_ASSERT_EQUAL(g.n_plans[0], 0);
+  CU_ASSERT_EQUAL(g.summary[0].untriggered_plans, 11); /* 10, 15, ... 60 */
+  CU_ASSERT(memcmp(g.step_imbalance[0], g.step_imbalance[1], sizeof g.step_imbalance[0]) == 0);
+  CU_ASSERT_EQUAL(g.n_plans[2], 13); /* hindsight doesn't ask */
+}
+
+/* The largest GPU load of a layer under a map, for the sum of steps [first, end). */
+static double peak(const int32_t *map, size_t l, size_t first, size_t end) {
+  static uint32_t load[T * L * E];
+  double sum[E] = {0};
+  double count[E] = {0};
+  double most = 0.0;
+
+  fill(load);
+  for (size_t t = first; t < end; t++) {
+    for (size_t e = 0; e < E; e++) {
+      sum[e] += load[(t * L + l) * E + e];
+    }
+  }
+  for (size_t p = 0; p < P; p++) {
+    count[map[p]] += 1.0;
+  }
+  for (size_t p = 0; p < P; p += P / D) {
+    double one = 0.0;
+    for (size_t q = p; q < p + P / D; q++) {
+      one += sum[map[q]] / count[map[q]];
+    }
+    most = one > most ? one : most;
+  }
+  return most;
+}
+
+/* Lane 0 says what lpt plans from any loads; lane `lane` weighs just that against what is there. */
+static void check_cost_aware(const got *g, size_t lane, double cost, double horizon, bool all) {
+  int32_t before[L * P];
+  int32_t scratch[E];
+  size_t n_kept = 0;
+  int64_t n_left_out = 0;
+
+  CU_ASSERT_EQUAL_FATAL(g->n_plans[lane], g->n_plans[0]);
+  for (size_t l = 0; l < L; l++) {
+    mb_placement_linear(&HIERARCHICAL, before + l * P);
+  }
+  for (size_t k = 0; k < g->n_plans[0]; k++) {
+    size_t t = (size_t)g->step[0][k];
+    size_t first = t < 7 ? 0 : t - 7;
+    double profit[L];
+    double total = 0.0;
+    bool any = false;
+    for (size_t l = 0; l < L; l++) {
+      const int32_t *after = g->map[0][k] + l * P;
+      profit[l] = (peak(before + l * P, l, first, t) - peak(after, l, first, t)) /
+                      (double)(t - first) * horizon -
+                  cost * mb_placement_moved_experts(&HIERARCHICAL, before + l * P, after, scratch);
+      total += profit[l];
+    }
+    for (size_t l = 0; l < L; l++) {
+      bool pays = (all ? total : profit[l]) > 0.0;
+      CU_ASSERT_EQUAL(g->effect[lane][k][l], pays ? (int64_t)t + 1 : -1);
+      CU_ASSERT(memcmp(g->map[lane][k] + l * P, (pays ? g->map[0][k] : before) + l * P,
+                       P * sizeof(int32_t)) == 0);
+      any = any || pays;
+      n_kept += !pays;
+    }
+    n_left_out += !any && t >= 6;
+    memcpy(before, g->map[lane][k], sizeof before);
+  }
+  CU_ASSERT(n_kept > 0 && n_kept < L * g->n_plans[0]);
+  CU_ASSERT_EQUAL(g->summary[lane].untriggered_plans, n_left_out);
+}
+
+static void cost_aware(void) {
+  static got g;
+  const mb_lane_options cheap = OPTIONS("trigger", "cost_aware", "trigger_move_cost", "13");
+  const mb_lane_options far =
+      OPTIONS("trigger", "cost_aware", "trigger_move_cost", "90", "trigger_horizon", "30");
+  const mb_lane_options all =
+      OPTIONS("trigger", "cost_aware", "trigger_move_cost", "13", "trigger_scope", "all");
+  const mb_replay_strategy strategies[] = {online("plain", "lpt", NULL),
+                                           online("cheap", "lpt", &cheap),
+                                           online("far", "lpt", &far), online("all", "lpt", &all)};
+
+  run(make_config(HIERARCHICAL, strategies, 4), &g);
+  check_cost_aware(&g, 1, 13.0, 5.0, false);
+  check_cost_aware(&g, 2, 90.0, 30.0, false);
+  check_cost_aware(&g, 3, 13.0, 5.0, true);
+  CU_ASSERT(g.summary[3].untriggered_plans > 0);
+}
+
 int main(void) {
-  CU_TestInfo tests[] = {
-      {"own windows", own_windows}, {"post-passes", post_passes}, CU_TEST_INFO_NULL};
+  CU_TestInfo tests[] = {{"own windows", own_windows},
+                         {"post-passes", post_passes},
+                         {"thresholds", thresholds},
+                         {"cost-aware", cost_aware},
+                         CU_TEST_INFO_NULL};
   return run_suite("schedule", tests);
 }

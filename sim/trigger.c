@@ -1,0 +1,122 @@
+/* sim/trigger.c */
+#include "sim/trigger.h"
+
+#include <string.h>
+
+static const char PERIODIC[] = "periodic";
+static const char THRESHOLD[] = "threshold";
+static const char COST_AWARE[] = "cost_aware";
+static const char LAYER[] = "layer";
+static const char ALL[] = "all";
+
+const char *const mb_trigger_words[] = {PERIODIC, THRESHOLD, COST_AWARE, NULL};
+const char *const mb_trigger_scope_words[] = {LAYER, ALL, NULL};
+
+bool mb_trigger_is_periodic(const mb_trigger_options *options) {
+  return strcmp(options->trigger, PERIODIC) == 0;
+}
+
+static bool is_for_all(const mb_trigger_options *options) {
+  return strcmp(options->trigger_scope, ALL) == 0;
+}
+
+static double sum_of(size_t n, const double *value) {
+  double sum = 0.0;
+
+  for (size_t i = 0; i < n; i++) {
+    sum += value[i];
+  }
+  return sum;
+}
+
+bool mb_trigger_ask(const mb_trigger_options *options, size_t n_layers, const double *since_max,
+                    const double *since_mean, bool *due) {
+  bool threshold = strcmp(options->trigger, THRESHOLD) == 0;
+  bool all = is_for_all(options);
+  double max = sum_of(n_layers, since_max);
+  double mean = sum_of(n_layers, since_mean);
+  bool any = false;
+
+  for (size_t l = 0; l < n_layers; l++) {
+    due[l] = !threshold || (all ? max > options->trigger_imbalance * mean
+                                : since_max[l] > options->trigger_imbalance * since_mean[l]);
+    any = any || due[l];
+  }
+  return any;
+}
+
+/* The peak of one layer under a placement [P]. @param share, count [E] scratch. */
+static double peak_of(const mb_trigger_plan *plan, size_t l, const int32_t *map, double *share,
+                      int32_t *count) {
+  const mb_shape *shape = plan->shape;
+  size_t n_slots = shape->n_slots / shape->n_gpus;
+  double peak = 0.0;
+
+  memset(count, 0, shape->n_experts * sizeof *count);
+  for (size_t p = 0; p < shape->n_slots; p++) {
+    count[map[p]]++;
+  }
+  for (size_t s = 0; s < plan->n_slices; s++) {
+    const double *load = plan->load + (s * shape->n_layers + l) * shape->n_experts;
+    double max = 0.0;
+    for (size_t e = 0; e < shape->n_experts; e++) {
+      share[e] = load[e] / (double)count[e];
+    }
+    for (size_t d = 0; d < shape->n_gpus; d++) {
+      double sum = 0.0;
+      for (size_t p = d * n_slots; p < (d + 1) * n_slots; p++) {
+        sum += share[map[p]];
+      }
+      max = sum > max ? sum : max;
+    }
+    peak += max;
+  }
+  return peak;
+}
+
+/* What moving so many experts costs. What a move costs in seconds, divided by the seconds that a
+   token costs the GPU that all wait for, would be said here. */
+static double price_of(const mb_trigger_options *options, int32_t n_moved) {
+  return options->trigger_move_cost * (double)n_moved;
+}
+
+/* Gain minus price of one layer, in tokens. */
+static double profit_of(const mb_trigger_options *options, const mb_trigger_plan *plan, size_t l,
+                        double *share, int32_t *count) {
+  const mb_shape *shape = plan->shape;
+  const int32_t *before = plan->before + l * shape->n_slots;
+  const int32_t *after = plan->after + l * shape->n_slots;
+  double horizon =
+      (double)(options->trigger_horizon > 0 ? (size_t)options->trigger_horizon : plan->interval);
+  double gain = peak_of(plan, l, before, share, count) - peak_of(plan, l, after, share, count);
+  int32_t n_moved = mb_placement_moved_experts(shape, before, after, count);
+
+  return gain / (double)plan->n_window_steps * horizon - price_of(options, n_moved);
+}
+
+bool mb_trigger_weigh(const mb_trigger_options *options, const mb_trigger_plan *plan,
+                      bool *replaced, double *share, int32_t *count) {
+  size_t n_layers = plan->shape->n_layers;
+  bool all = is_for_all(options);
+  double profit = 0.0;
+  size_t n_before = 0;
+  size_t n_left = 0;
+
+  if (strcmp(options->trigger, COST_AWARE) != 0) {
+    return true;
+  }
+  for (size_t l = 0; l < n_layers; l++) {
+    if (replaced[l]) {
+      double of_layer = profit_of(options, plan, l, share, count);
+      n_before++;
+      profit += of_layer;
+      replaced[l] = all || of_layer > 0.0;
+      n_left += replaced[l];
+    }
+  }
+  if (all && !(profit > 0.0)) {
+    memset(replaced, 0, n_layers * sizeof *replaced);
+    n_left = 0;
+  }
+  return n_left > 0 || n_before == 0;
+}
