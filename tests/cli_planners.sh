@@ -230,6 +230,14 @@ END
   refuses 1 "No module named 'nowhere'" run tiny.yaml -q -o r.h5 \
     --set "strategies=[rival: {use: command, command: $python planner.py nowhere}]"
   clean adapter
+  # What a program answers goes through the same passes as any planner's plans.
+  lpt="use: command, command: $python planner.py lpt"
+  run 0 run tiny.yaml -o r.h5 --set cluster.groups=1 --set cluster.nodes=1 \
+    --set "strategies=[plain: {$lpt}, fewer: {$lpt, assign: gpus}]"
+  awk '$2 == "took" { next }
+    $1 == "plain" { imbalance = $2; moved = $8 }
+    $1 == "fewer" { found = $2 == imbalance && $8 < moved }
+    END { exit !found }' out || fail "assign: gpus does not move fewer experts of a program's plans"
 else
   echo "skipped: the adapter, as no Python here has numpy"
 fi

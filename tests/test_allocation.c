@@ -6,6 +6,7 @@
  */
 #include <stdint.h>
 
+#include "balancer/post_pass.h"
 #include "tests/balance.h"
 
 /* The linker's names. NOLINTBEGIN(bugprone-reserved-identifier) */
@@ -163,6 +164,38 @@ static void test_pack_refused(void) {
   CU_ASSERT(n_refused > 3);
 }
 
+/* A post-pass allocates when it is made, and never after. */
+static void test_post_pass(void) {
+  const mb_shape *s = &shapes[0];
+  static const mb_post_pass_options options = {.assign = "gpus", .keep_slots = true};
+  static const bool replaced[4] = {true, true, true, true};
+  int32_t before[4 * 72];
+  int32_t after[4 * 72];
+  mb_post_pass *made = NULL;
+  mb_status status = MB_ERR_MEMORY;
+  size_t n_refused = 0;
+
+  for (; status != MB_OK && n_refused < 1000; n_refused++) {
+    refused_from = n_allocations + n_refused;
+    status = mb_post_pass_create(s, &options, &made);
+    refused_from = SIZE_MAX;
+    CU_ASSERT(status == MB_OK || (status == MB_ERR_MEMORY && made == NULL));
+    CU_ASSERT(status == MB_OK ||
+              strcmp(mb_error_message(), "no memory to assign 8 GPUs of 72 slots") == 0);
+  }
+  CU_ASSERT_EQUAL_FATAL(status, MB_OK);
+  CU_ASSERT(n_refused > 3);
+  for (size_t l = 0; l < s->n_layers; l++) {
+    mb_placement_linear(s, before + l * s->n_slots);
+  }
+  memcpy(after, before, sizeof after);
+  size_t so_far = n_allocations;
+  mb_post_pass_run(made, before, replaced, after);
+  CU_ASSERT_EQUAL(n_allocations, so_far);
+  CU_ASSERT(memcmp(after, before, sizeof after) == 0);
+  mb_post_pass_destroy(made);
+}
+
 static size_t large_scratch_size(size_t n_items, size_t n_packs) {
   return 100000 + n_items + n_packs;
 }
@@ -198,6 +231,7 @@ int main(void) {
                          {"one that is planted is seen", test_count},
                          {"each of mb_rebalance() refused in turn", test_rebalance_refused},
                          {"each of mb_pack() refused in turn", test_pack_refused},
+                         {"post-passes", test_post_pass},
                          {"a refinement that wants more", test_own_refinement},
                          CU_TEST_INFO_NULL};
   return run_suite("allocation", tests);
