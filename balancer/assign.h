@@ -38,7 +38,8 @@ void mb_assign_fini(mb_assign *assign); /* of zeroes is fine */
  * the best assignment of nodes, each with the best one of its GPUs, which is the best of all that
  * do so.
  *
- * What any GPU, or node, has to do is what another had, so that no imbalance changes.
+ * What any GPU, or node, has to do is what another had, so that no imbalance changes. (GPUs are
+ * taken to be alike: were some slower, it would matter which of them has the most to do.)
  *
  * @param before [P] the placement in force. Borrowed.
  * @param after  [P] the one to come; its sets change places, slots within a set stay in order.

@@ -35,9 +35,10 @@ const mb_param *mb_lane_plan_params(void) {
        .initial = "window",
        .choices = mb_forecast_words,
        .help =
-           "what plans are made for, in the window's total: its loads; all past steps, the older "
-           "the less they weigh; the line through its parts; its loads, as far as they are more "
-           "than noise, on top of all past steps'. Hindsight needs none",
+           "what plans are made for, in the window's total. window: its loads; ewma: those of all "
+           "past steps, the older the less they weigh; trend: the line through the window's "
+           "parts, as far as the steps to come; shrink: the window's shares, as far as they are "
+           "more than noise, on top of all past steps'. Hindsight needs none",
        .offset = offsetof(mb_lane_options, forecast.forecast)},
       {.key = "forecast_decay",
        .type = MB_PARAM_REAL,
@@ -60,10 +61,9 @@ const mb_param *mb_lane_plan_params(void) {
        .unit = "",
        .initial = "periodic",
        .choices = mb_trigger_words,
-       .help =
-           "when a plan that falls due is made: always; where the imbalance since the last plan "
-           "is above trigger_imbalance; where it gains more than it costs to move experts. "
-           "Hindsight always plans",
+       .help = "which of the plans that fall due are made. periodic: all; threshold: where the "
+               "imbalance since the last plan is above trigger_imbalance; cost_aware: where they "
+               "gain more than it costs to move experts. Hindsight always plans",
        .offset = offsetof(mb_lane_options, trigger.trigger)},
       {.key = "trigger_scope",
        .type = MB_PARAM_TEXT,

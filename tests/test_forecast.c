@@ -209,15 +209,15 @@ static void shrink(void) {
   for (size_t e = 0; e < E; e++) {
     load[E + e] = 10;
   }
-  load[8 * L * E] = 6;
-  load[8 * L * E + 1] = 2;
-  load[9 * L * E] = 8;
+  load[(size_t)8 * L * E] = 6;
+  load[(size_t)8 * L * E + 1] = 2;
+  load[(size_t)9 * L * E] = 8;
   static const uint32_t wavering[2][E] = {{10, 6, 10, 6}, {7, 9, 6, 10}};
   for (size_t t = 0; t < 2; t++) {
     memcpy(load + ((8 + t) * L + 1) * E, wavering[t], sizeof wavering[t]);
   }
   for (size_t e = 0; e < E; e++) { /* all add up to 100 */
-    load[(L + 1) * E + e] = 90 - wavering[0][e] - wavering[1][e];
+    load[(size_t)(L + 1) * E + e] = 90 - wavering[0][e] - wavering[1][e];
   }
   mb_history history = read_all(load);
   slice(load, 8, 10, 1, was);
@@ -247,7 +247,7 @@ static void left_alone(void) {
   CU_ASSERT_PTR_NOT_NULL_FATAL(forecast);
   CU_ASSERT_PTR_NULL(make("window", 0.5, 2));
   load[0] = 5; /* step 0: expert 0 of layer 0 */
-  load[L * E + 1] = 10;
+  load[(size_t)L * E + 1] = 10;
   mb_history history = read_all(load);
   mb_forecast_absorb(forecast, &history, 3);
   mb_forecast_apply(forecast, &history, 2, 3, 0.0, 1, is);

@@ -2,6 +2,7 @@
  * that no GPU's work changes, for every strategy. */
 #include "balancer/post_pass.h"
 
+#include <math.h>
 #include <omp.h>
 
 #include "balancer/hungarian.h"
@@ -66,7 +67,7 @@ static void check_solution(mb_hungarian *h, size_t n, size_t stride, const int32
 
 static void all_permutations(void) {
   mb_hungarian h;
-  int32_t gain[8 * 9];
+  int32_t gain[8 * 9] = {0};
 
   random_state = 20250701;
   CU_ASSERT_FATAL(mb_hungarian_init(&h, 8));
@@ -320,7 +321,7 @@ static void check_strategy(const mb_strategy *strategy, const mb_shape *s) {
   }
   for (size_t round = 1; round <= 3; round++) {
     for (size_t i = 0; i < n; i++) {
-      load[i] = (double)(draw(1000) / (1 + draw(20)));
+      load[i] = floor((double)draw(1000) / (double)(1 + draw(20)));
     }
     mb_plan_input input = {.shape = *s,
                            .step = 64 * round,
