@@ -74,10 +74,21 @@ static double peak_of(const mb_trigger_plan *plan, size_t l, const int32_t *map,
   return peak;
 }
 
-/* What moving so many experts costs. What a move costs in seconds, divided by the seconds that a
-   token costs the GPU that all wait for, would be said here. */
-static double price_of(const mb_trigger_options *options, int32_t n_moved) {
-  return options->trigger_move_cost * (double)n_moved;
+/* The mean GPU load of one layer, summed over the slices. */
+static double mean_of(const mb_trigger_plan *plan, size_t l) {
+  const mb_shape *shape = plan->shape;
+  double sum = 0.0;
+
+  for (size_t s = 0; s < plan->n_slices; s++) {
+    sum += sum_of(shape->n_experts, plan->load + (s * shape->n_layers + l) * shape->n_experts);
+  }
+  return sum / (double)shape->n_gpus;
+}
+
+/* What moving one expert costs. Seconds of a move, divided by the seconds that a token costs the
+   GPU that all wait for, would be said here too. @param mean GPU load over the horizon. */
+static double price_of(const mb_trigger_options *options, const mb_shape *shape, double mean) {
+  return options->trigger_move_cost + options->trigger_move_gain * mean / (double)shape->n_slots;
 }
 
 /* Gain minus price of one layer, in tokens. */
@@ -88,10 +99,11 @@ static double profit_of(const mb_trigger_options *options, const mb_trigger_plan
   const int32_t *after = plan->after + l * shape->n_slots;
   double horizon =
       (double)(options->trigger_horizon > 0 ? (size_t)options->trigger_horizon : plan->interval);
+  double windows = horizon / (double)plan->n_window_steps;
   double gain = peak_of(plan, l, before, share, count) - peak_of(plan, l, after, share, count);
   int32_t n_moved = mb_placement_moved_experts(shape, before, after, count);
 
-  return gain / (double)plan->n_window_steps * horizon - price_of(options, n_moved);
+  return gain * windows - (double)n_moved * price_of(options, shape, mean_of(plan, l) * windows);
 }
 
 bool mb_trigger_weigh(const mb_trigger_options *options, const mb_trigger_plan *plan,

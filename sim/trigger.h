@@ -21,6 +21,7 @@ typedef struct mb_trigger_options {
   char trigger[MB_PARAM_TEXT_SIZE];       /* periodic, threshold or cost_aware */
   char trigger_scope[MB_PARAM_TEXT_SIZE]; /* layer: each for itself; all: all or none */
   double trigger_imbalance;               /* threshold: >= 1 */
+  double trigger_move_gain;               /* cost_aware: imbalance for a move of all, >= 0 */
   double trigger_move_cost;               /* cost_aware: tokens for a moved expert, >= 0 */
   int64_t trigger_horizon;                /* cost_aware: steps; 0: the interval */
 } mb_trigger_options;
@@ -58,11 +59,14 @@ typedef struct mb_trigger_plan {
  * After it has answered: takes back the layers whose move doesn't pay. `cost_aware` keeps to
  *
  *   gain  = (peak before - peak after) / n_window_steps * horizon                    [tokens]
- *   price = moved experts * trigger_move_cost                                        [tokens]
+ *   price = moved experts * (trigger_move_cost +
+ *                            trigger_move_gain * mean / n_window_steps * horizon / P) [tokens]
  *   gain > price,  of a layer, or of all layers together with trigger_scope all;
  *
  * peak is the largest GPU load of a layer, of evenly split loads, summed over the slices: what the
- * layer waits for. The others take nothing back.
+ * layer waits for; mean is the mean GPU load, summed likewise. So the first price is what a move
+ * costs, the second one has no unit: a plan that fills all P slots anew has to lower the imbalance
+ * by trigger_move_gain, one that fills fewer by as much less. The others take nothing back.
  *
  * @param replaced [L] made false where a layer keeps its placement.
  * @param share, count [E] scratch, caller-owned.

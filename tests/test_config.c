@@ -497,9 +497,10 @@ static void test_written(void) {
                          "seed: 123456789012345\n"));
   check_written(extended("strategies: [{b: {use: lpt, forecast: shrink, forecast_parts: 3}}]\n"
                          "parameters: {forecast: ewma, forecast_decay: 0.1}\n"));
-  check_written(extended("strategies: [{b: {use: lpt, trigger: cost_aware, trigger_horizon: 7}}]\n"
-                         "parameters: {trigger_scope: all, trigger_move_cost: 0.3, "
-                         "trigger_imbalance: 1.1, l2: {trigger: threshold}}\n"));
+  check_written(
+      extended("strategies: [{b: {use: lpt, trigger: cost_aware, trigger_horizon: 7}}]\n"
+               "parameters: {trigger_scope: all, trigger_move_cost: 0.3, trigger_move_gain: 0.7, "
+               "trigger_imbalance: 1.1, l2: {trigger: threshold}}\n"));
   check_written(extended("strategies: [lpt, {a: {use: l2, assign: gpus, window: 9}}]\n"
                          "parameters: {keep_slots: true, lpt: {keep_slots: false, window: 3}, "
                          "hindsight: {assign: gpus}}\n"));

@@ -313,7 +313,8 @@ static double peak(const int32_t *map, size_t l, size_t first, size_t end) {
 }
 
 /* Lane 0 says what lpt plans from any loads; lane `lane` weighs just that against what is there. */
-static void check_cost_aware(const got *g, size_t lane, double cost, double horizon, bool all) {
+static void check_cost_aware(const got *g, size_t lane, double cost, double share, double horizon,
+                             bool all) {
   int32_t before[L * P];
   int32_t scratch[E];
   size_t n_kept = 0;
@@ -331,9 +332,14 @@ static void check_cost_aware(const got *g, size_t lane, double cost, double hori
     bool any = false;
     for (size_t l = 0; l < L; l++) {
       const int32_t *after = g->map[0][k] + l * P;
+      double mean = 0.0;
+      for (size_t u = first; u < t; u++) {
+        mean += mean_load(u, l);
+      }
+      double price = cost + share * mean / (double)(t - first) * horizon / P;
       profit[l] = (peak(before + l * P, l, first, t) - peak(after, l, first, t)) /
                       (double)(t - first) * horizon -
-                  cost * mb_placement_moved_experts(&HIERARCHICAL, before + l * P, after, scratch);
+                  price * mb_placement_moved_experts(&HIERARCHICAL, before + l * P, after, scratch);
       total += profit[l];
     }
     for (size_t l = 0; l < L; l++) {
@@ -353,19 +359,20 @@ static void check_cost_aware(const got *g, size_t lane, double cost, double hori
 
 static void cost_aware(void) {
   static got g;
-  const mb_lane_options cheap = OPTIONS("trigger", "cost_aware", "trigger_move_cost", "13");
-  const mb_lane_options far =
-      OPTIONS("trigger", "cost_aware", "trigger_move_cost", "90", "trigger_horizon", "30");
-  const mb_lane_options all =
-      OPTIONS("trigger", "cost_aware", "trigger_move_cost", "13", "trigger_scope", "all");
+  const mb_lane_options cheap =
+      OPTIONS("trigger", "cost_aware", "trigger_move_cost", "13", "trigger_move_gain", "0");
+  const mb_lane_options far = OPTIONS("trigger", "cost_aware", "trigger_move_cost", "60",
+                                      "trigger_move_gain", "0.2", "trigger_horizon", "30");
+  const mb_lane_options all = OPTIONS("trigger", "cost_aware", "trigger_move_cost", "13",
+                                      "trigger_move_gain", "0", "trigger_scope", "all");
   const mb_replay_strategy strategies[] = {online("plain", "lpt", NULL),
                                            online("cheap", "lpt", &cheap),
                                            online("far", "lpt", &far), online("all", "lpt", &all)};
 
   run(make_config(HIERARCHICAL, strategies, 4), &g);
-  check_cost_aware(&g, 1, 13.0, 5.0, false);
-  check_cost_aware(&g, 2, 90.0, 30.0, false);
-  check_cost_aware(&g, 3, 13.0, 5.0, true);
+  check_cost_aware(&g, 1, 13.0, 0.0, 5.0, false);
+  check_cost_aware(&g, 2, 60.0, 0.2, 30.0, false);
+  check_cost_aware(&g, 3, 13.0, 0.0, 5.0, true);
   CU_ASSERT(g.summary[3].untriggered_plans > 0);
 }
 

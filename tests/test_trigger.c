@@ -62,6 +62,7 @@ static void costs(void) {
   int32_t count[E];
   bool replaced[L];
   mb_trigger_options options = make("cost_aware", "layer");
+  options.trigger_move_gain = 0.0;
 #define WEIGH(price, steps, zero, one, two)                                                      \
   (options.trigger_move_cost = (price), options.trigger_horizon = (steps), replaced[0] = (zero), \
    replaced[1] = (one), replaced[2] = (two),                                                     \
@@ -76,7 +77,17 @@ static void costs(void) {
   /* What the planner keeps is nobody's decision. */
   CU_ASSERT(WEIGH(4.0, 0, false, false, false) && !replaced[0]);
   CU_ASSERT(!WEIGH(0.0, 0, false, true, true));
+  /* Loads of 18 are 9 a GPU, 18 in 16 steps, of which filling 2 of 4 slots anew has to save half a
+     trigger_move_gain: 8 = 18 * gain / 2. */
+  options.trigger_move_gain = 0.888;
+  CU_ASSERT(WEIGH(0.0, 0, true, true, true) && replaced[0]);
+  CU_ASSERT(WEIGH(0.0, 1000, true, true, true) && replaced[0]);
+  CU_ASSERT(!WEIGH(0.01, 0, true, true, true) && !replaced[0]);
+  options.trigger_move_gain = 0.889;
+  CU_ASSERT(!WEIGH(0.0, 0, true, true, true) && !replaced[0]);
+  CU_ASSERT(!WEIGH(0.0, 1000, true, true, true) && !replaced[0]);
   options = make("cost_aware", "all");
+  options.trigger_move_gain = 0.0;
   CU_ASSERT(WEIGH(3.99, 0, true, true, false) && replaced[0] && replaced[1] && !replaced[2]);
   CU_ASSERT(!WEIGH(0.0, 0, true, true, true) && !replaced[0] && !replaced[1]);
   options = make("threshold", "layer");
