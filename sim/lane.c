@@ -54,12 +54,14 @@ static bool lane_allocate(mb_lane *lane) {
   lane->since_mean = calloc(n_layers, sizeof *lane->since_mean);
   lane->imbalance = calloc(n_layers, sizeof *lane->imbalance);
   lane->due = calloc(n_layers, sizeof *lane->due);
+  lane->floor = calloc(n_layers, sizeof *lane->floor);
   lane->count = calloc(n_experts, sizeof *lane->count);
   lane->share = calloc(n_experts, sizeof *lane->share);
   return flight_allocate(&lane->flight, &lane->shape) && lane->layer != NULL &&
          lane->physical_to_logical_map != NULL && lane->expert_count != NULL &&
          lane->replicated != NULL && lane->since_max != NULL && lane->since_mean != NULL &&
-         lane->imbalance != NULL && lane->due != NULL && lane->count != NULL && lane->share != NULL;
+         lane->imbalance != NULL && lane->due != NULL && lane->floor != NULL &&
+         lane->count != NULL && lane->share != NULL;
 }
 
 /* The layer's placement has changed. */
@@ -292,6 +294,7 @@ void mb_lane_fini(mb_lane *lane) {
   free(lane->since_mean);
   free(lane->imbalance);
   free(lane->due);
+  free(lane->floor);
   free(lane->count);
   free(lane->share);
   mb_relabel_fini(&lane->relabel);
@@ -380,6 +383,14 @@ static mb_status ask_planner(mb_lane *lane, size_t n_window_steps, const double 
   return status;
 }
 
+/* Whether a plan is wanted in any layer, before anybody makes one. */
+static bool is_due(mb_lane *lane, const double *load) {
+  mb_trigger_floors(lane->trigger, &lane->shape, mb_lane_n_slices(lane), load, lane->floor,
+                    lane->share, lane->count);
+  return mb_trigger_ask(lane->trigger, lane->shape.n_layers, lane->since_max, lane->since_mean,
+                        lane->floor, lane->due);
+}
+
 /* Whether anything is left of what the planner said, once it is weighed against what it costs. */
 static bool pays(mb_lane *lane, size_t n_window_steps, const double *load) {
   const mb_trigger_plan plan = {.shape = &lane->shape,
@@ -400,8 +411,7 @@ mb_status mb_lane_plan(mb_lane *lane, size_t step, size_t delay, size_t n_window
     mb_tally_skip(&lane->tally, step);
     return MB_OK;
   }
-  if (lane->trigger != NULL && !mb_trigger_ask(lane->trigger, lane->shape.n_layers, lane->since_max,
-                                               lane->since_mean, lane->due)) {
+  if (lane->trigger != NULL && !is_due(lane, load)) {
     mb_tally_leave_out(&lane->tally, step);
     return MB_OK;
   }

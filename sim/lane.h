@@ -48,6 +48,7 @@ typedef struct mb_lane {
   const mb_trigger_options *trigger; /* NULL: every plan that falls due is made. Borrowed */
   size_t interval;                   /* steps from one to the next */
   bool *due;                         /* [L] scratch: layers that a plan may change */
+  double *floor;                     /* [L] scratch: mb_trigger_floors() */
   mb_post_pass *post_pass;           /* what its answers go through; NULL: nothing */
   mb_dispatcher *dispatcher;
   const mb_replay_recorded *recorded; /* NULL but for MB_REPLAY_RECORDED; plan n_plans is next */

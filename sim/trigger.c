@@ -9,6 +9,10 @@ static const char COST_AWARE[] = "cost_aware";
 static const char LAYER[] = "layer";
 static const char ALL[] = "all";
 
+static const char MEAN[] = "mean";
+static const char BOUND[] = "bound";
+
+const char *const mb_trigger_reference_words[] = {MEAN, BOUND, NULL};
 const char *const mb_trigger_words[] = {PERIODIC, THRESHOLD, COST_AWARE, NULL};
 const char *const mb_trigger_scope_words[] = {LAYER, ALL, NULL};
 
@@ -29,17 +33,61 @@ static double sum_of(size_t n, const double *value) {
   return sum;
 }
 
+/* The largest share of a replica, at its lowest. */
+static double largest_replica(const mb_shape *shape, const double *load, int32_t *count) {
+  size_t largest = 0;
+
+  for (size_t e = 0; e < shape->n_experts; e++) {
+    count[e] = 1;
+  }
+  for (size_t p = shape->n_experts; p <= shape->n_slots; p++) {
+    for (size_t e = 0; e < shape->n_experts; e++) {
+      bool larger = load[e] / (double)count[e] > load[largest] / (double)count[largest];
+      largest = larger ? e : largest;
+    }
+    count[largest] += p < shape->n_slots;
+  }
+  return load[largest] / (double)count[largest];
+}
+
+static double floor_of(const mb_shape *shape, const double *load, int32_t *count) {
+  double mean = sum_of(shape->n_experts, load) / (double)shape->n_gpus;
+  double replica = largest_replica(shape, load, count);
+
+  return replica > mean ? replica / mean : 1.0;
+}
+
+void mb_trigger_floors(const mb_trigger_options *options, const mb_shape *shape, size_t n_slices,
+                       const double *load, double *floor, double *sum, int32_t *count) {
+  bool bound = strcmp(options->trigger_reference, BOUND) == 0;
+
+  for (size_t l = 0; l < shape->n_layers; l++) {
+    for (size_t e = 0; e < shape->n_experts && bound; e++) {
+      sum[e] = 0.0;
+      for (size_t s = 0; s < n_slices; s++) {
+        sum[e] += load[(s * shape->n_layers + l) * shape->n_experts + e];
+      }
+    }
+    floor[l] = bound ? floor_of(shape, sum, count) : 1.0;
+  }
+}
+
 bool mb_trigger_ask(const mb_trigger_options *options, size_t n_layers, const double *since_max,
-                    const double *since_mean, bool *due) {
+                    const double *since_mean, const double *floor, bool *due) {
   bool threshold = strcmp(options->trigger, THRESHOLD) == 0;
   bool all = is_for_all(options);
-  double max = sum_of(n_layers, since_max);
-  double mean = sum_of(n_layers, since_mean);
+  double max = 0.0;
+  double least = 0.0;
   bool any = false;
 
   for (size_t l = 0; l < n_layers; l++) {
-    due[l] = !threshold || (all ? max > options->trigger_imbalance * mean
-                                : since_max[l] > options->trigger_imbalance * since_mean[l]);
+    max += since_max[l];
+    least += since_mean[l] * floor[l];
+  }
+  for (size_t l = 0; l < n_layers; l++) {
+    due[l] = !threshold ||
+             (all ? max > options->trigger_imbalance * least
+                  : since_max[l] > options->trigger_imbalance * (since_mean[l] * floor[l]));
     any = any || due[l];
   }
   return any;

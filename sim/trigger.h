@@ -13,17 +13,20 @@
 extern "C" {
 #endif
 
-/** The choices of mb_trigger_options.trigger and trigger_scope. NULL-terminated. */
+/** The choices of mb_trigger_options.trigger, trigger_scope and trigger_reference. NULL-terminated.
+ */
 extern const char *const mb_trigger_words[];
 extern const char *const mb_trigger_scope_words[];
+extern const char *const mb_trigger_reference_words[];
 
 typedef struct mb_trigger_options {
-  char trigger[MB_PARAM_TEXT_SIZE];       /* periodic, threshold or cost_aware */
-  char trigger_scope[MB_PARAM_TEXT_SIZE]; /* layer: each for itself; all: all or none */
-  double trigger_imbalance;               /* threshold: >= 1 */
-  double trigger_move_gain;               /* cost_aware: imbalance for a move of all, >= 0 */
-  double trigger_move_cost;               /* cost_aware: tokens for a moved expert, >= 0 */
-  int64_t trigger_horizon;                /* cost_aware: steps; 0: the interval */
+  char trigger[MB_PARAM_TEXT_SIZE];           /* periodic, threshold or cost_aware */
+  char trigger_scope[MB_PARAM_TEXT_SIZE];     /* layer: each for itself; all: all or none */
+  double trigger_imbalance;                   /* threshold: >= 1 */
+  char trigger_reference[MB_PARAM_TEXT_SIZE]; /* threshold: mean or bound */
+  double trigger_move_gain;                   /* cost_aware: imbalance for a move of all, >= 0 */
+  double trigger_move_cost;                   /* cost_aware: tokens for a moved expert, >= 0 */
+  int64_t trigger_horizon;                    /* cost_aware: steps; 0: the interval */
 } mb_trigger_options;
 
 /** Whether plans are made whenever they fall due, so that nothing of this file is asked. */
@@ -32,17 +35,35 @@ bool mb_trigger_is_periodic(const mb_trigger_options *options);
 /**
  * Before a planner is asked: the layers in which it may change something. `threshold` has
  *
- *   since_max[l] / since_mean[l] > trigger_imbalance        with trigger_scope layer,
- *   sum_l since_max[l] / sum_l since_mean[l] > it           for all of them with trigger_scope all,
+ *   since_max[l] > trigger_imbalance * since_mean[l] * floor[l]   with trigger_scope layer,
+ *   the same of both sides summed over l, for all of them         with trigger_scope all:
  *
- * the imbalance realised since the last plan took effect; the others have all layers.
+ * the imbalance realised since the last plan took effect, as it is or against the best that could
+ * be had. The others have all layers.
  *
  * @param since_max, since_mean [L] sums over those steps of the largest and the mean GPU load.
- * @param due [L] caller-owned.
+ * @param floor [L] as mb_trigger_floors() fills it.
+ * @param due   [L] caller-owned.
  * @return whether there is any.
  */
 bool mb_trigger_ask(const mb_trigger_options *options, size_t n_layers, const double *since_max,
-                    const double *since_mean, bool *due);
+                    const double *since_mean, const double *floor, bool *due);
+
+/**
+ * What the largest GPU load is measured against, over the mean: 1, or with trigger_reference bound
+ * what no placement gets below for the loads that are to be planned for: the mean, or the largest
+ * share of a replica where the P - E extra ones go where they lower it most. 1 for a layer without
+ * load.
+ *
+ * @param load       [S,L,E] Borrowed.
+ * @param floor      [L] caller-owned.
+ * @param sum, count [E] scratch, caller-owned.
+ *
+ * Cost: O(L (S E + (P - E) E)) with bound. Source: the replication of DeepSeek EPLB, which is the
+ * best there is for that end.
+ */
+void mb_trigger_floors(const mb_trigger_options *options, const mb_shape *shape, size_t n_slices,
+                       const double *load, double *floor, double *sum, int32_t *count);
 
 /** A planner's answer beside what is in force. Borrowed. */
 typedef struct mb_trigger_plan {

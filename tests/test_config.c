@@ -500,7 +500,7 @@ static void test_written(void) {
   check_written(
       extended("strategies: [{b: {use: lpt, trigger: cost_aware, trigger_horizon: 7}}]\n"
                "parameters: {trigger_scope: all, trigger_move_cost: 0.3, trigger_move_gain: 0.7, "
-               "trigger_imbalance: 1.1, l2: {trigger: threshold}}\n"));
+               "trigger_imbalance: 1.1, trigger_reference: bound, l2: {trigger: threshold}}\n"));
   check_written(extended("strategies: [lpt, {a: {use: l2, assign: gpus, window: 9}}]\n"
                          "parameters: {keep_slots: true, lpt: {keep_slots: false, window: 3}, "
                          "hindsight: {assign: gpus}}\n"));

@@ -286,6 +286,22 @@ static void thresholds(void) {
   CU_ASSERT_EQUAL(g.n_plans[2], 13); /* hindsight doesn't ask */
 }
 
+/* With a slot a GPU, some imbalance is there whatever one plans: it calls for no plan. */
+static void against_the_bound(void) {
+  static got g;
+  const mb_lane_options mean = OPTIONS("trigger", "threshold", "trigger_imbalance", "1.1");
+  const mb_lane_options bound =
+      OPTIONS("trigger", "threshold", "trigger_imbalance", "1.1", "trigger_reference", "bound");
+  const mb_replay_strategy strategies[] = {online("mean", "l2", &mean),
+                                           online("bound", "l2", &bound)};
+  mb_shape shape = GLOBAL;
+
+  shape.n_gpus = P;
+  run(make_config(shape, strategies, 2), &g);
+  CU_ASSERT_EQUAL(g.summary[0].untriggered_plans, 0);
+  CU_ASSERT(g.summary[1].plans > 0 && g.summary[1].moved_experts < g.summary[0].moved_experts);
+}
+
 /* The largest GPU load of a layer under a map, for the sum of steps [first, end). */
 static double peak(const int32_t *map, size_t l, size_t first, size_t end) {
   static uint32_t load[T * L * E];
@@ -377,10 +393,8 @@ static void cost_aware(void) {
 }
 
 int main(void) {
-  CU_TestInfo tests[] = {{"own windows", own_windows},
-                         {"post-passes", post_passes},
-                         {"thresholds", thresholds},
-                         {"cost-aware", cost_aware},
-                         CU_TEST_INFO_NULL};
+  CU_TestInfo tests[] = {{"own windows", own_windows}, {"post-passes", post_passes},
+                         {"thresholds", thresholds},   {"against the bound", against_the_bound},
+                         {"cost-aware", cost_aware},   CU_TEST_INFO_NULL};
   return run_suite("schedule", tests);
 }

@@ -22,26 +22,57 @@ static mb_trigger_options make(const char *trigger, const char *scope) {
 static void thresholds(void) {
   static const double max[L] = {300, 0, 880};
   static const double mean[L] = {200, 0, 800};
+  static const double even[L] = {1, 1, 1};
+  static const double uneven[L] = {1.31, 1, 1};
   mb_trigger_options one = make("threshold", "layer");
   mb_trigger_options all = make("threshold", "all");
   bool due[L] = {true, true, true};
 
   one.trigger_imbalance = all.trigger_imbalance = 1.15;
-  CU_ASSERT(mb_trigger_ask(&one, L, max, mean, due));
+  CU_ASSERT(mb_trigger_ask(&one, L, max, mean, even, due));
   CU_ASSERT(due[0] && !due[1] && !due[2]);
-  CU_ASSERT(mb_trigger_ask(&all, L, max, mean, due));
+  CU_ASSERT(mb_trigger_ask(&all, L, max, mean, even, due));
   CU_ASSERT(due[0] && due[1] && due[2]);
+  /* Against 1.31, layer 0 is at 1.145, and all together at 1180 / 1062. */
+  CU_ASSERT(!mb_trigger_ask(&one, L, max, mean, uneven, due));
+  CU_ASSERT(!mb_trigger_ask(&all, L, max, mean, uneven, due));
+  all.trigger_imbalance = 1.11;
+  CU_ASSERT(mb_trigger_ask(&all, L, max, mean, uneven, due));
   one.trigger_imbalance = 1.5; /* it has to be above */
   all.trigger_imbalance = 1.18;
-  CU_ASSERT(!mb_trigger_ask(&one, L, max, mean, due));
+  CU_ASSERT(!mb_trigger_ask(&one, L, max, mean, even, due));
   CU_ASSERT(!due[0] && !due[1] && !due[2]);
-  CU_ASSERT(!mb_trigger_ask(&all, L, max, mean, due));
+  CU_ASSERT(!mb_trigger_ask(&all, L, max, mean, even, due));
   CU_ASSERT(!due[0] && !due[1] && !due[2]);
   mb_trigger_options cost = make("cost_aware", "layer");
-  CU_ASSERT(mb_trigger_ask(&cost, L, max, mean, due) && due[0] && due[1] && due[2]);
+  CU_ASSERT(mb_trigger_ask(&cost, L, max, mean, even, due) && due[0] && due[1] && due[2]);
   CU_ASSERT(!mb_trigger_is_periodic(&cost) && !mb_trigger_is_periodic(&one));
   mb_trigger_options periodic = make("periodic", "layer");
   CU_ASSERT(mb_trigger_is_periodic(&periodic));
+}
+
+/* Layer 0 has 90, 60, 10 and 0 in sum, layer 1 has 200 on one expert, layer 2 nothing. With 6 slots
+   the largest replicas are 45 (90 / 2, 60 / 2, 10, 0) and 200 / 3, below the mean of 2 GPUs. */
+static void floors(void) {
+  static const double load[S * L * E] = {80, 50, 10, 0, 150, 0, 0, 0, 0, 0, 0, 0,
+                                         10, 10, 0,  0, 50,  0, 0, 0, 0, 0, 0, 0};
+  const mb_shape wide = {L, E, 6, 1, 1, 2};
+  const mb_shape narrow = {L, E, 4, 1, 1, 4};
+  const mb_shape many = {L, E, 6, 1, 1, 6};
+  mb_trigger_options options = make("threshold", "layer");
+  double floor[L];
+  double sum[E];
+  int32_t count[E];
+
+  mb_trigger_floors(&options, &narrow, S, load, floor, sum, count);
+  CU_ASSERT(floor[0] == 1.0 && floor[1] == 1.0 && floor[2] == 1.0);
+  (void)snprintf(options.trigger_reference, sizeof options.trigger_reference, "bound");
+  mb_trigger_floors(&options, &wide, S, load, floor, sum, count);
+  CU_ASSERT(floor[0] == 1.0 && floor[1] == 1.0 && floor[2] == 1.0);
+  mb_trigger_floors(&options, &narrow, S, load, floor, sum, count);
+  CU_ASSERT(floor[0] == 90.0 / 40.0 && floor[1] == 4.0 && floor[2] == 1.0);
+  mb_trigger_floors(&options, &many, S, load, floor, sum, count);
+  CU_ASSERT(floor[0] == 45.0 / (160.0 / 6.0) && floor[1] == (200.0 / 3.0) / (200.0 / 6.0));
 }
 
 /* Layer 0: {0,1 | 2,3} has peaks 9 + 5 in the slices, {0,2 | 1,3} has 6 + 4: 4 gained in 8 steps, 2
@@ -96,6 +127,7 @@ static void costs(void) {
 }
 
 int main(void) {
-  CU_TestInfo tests[] = {{"thresholds", thresholds}, {"costs", costs}, CU_TEST_INFO_NULL};
+  CU_TestInfo tests[] = {
+      {"thresholds", thresholds}, {"floors", floors}, {"costs", costs}, CU_TEST_INFO_NULL};
   return run_suite("trigger", tests);
 }
