@@ -192,7 +192,9 @@ static mb_status set_text(const mb_param *param, const char *text, void *place) 
     return MB_FAIL(MB_ERR_PARAM, "%s is '%.64s', but has to be one of: %s", param->key, text,
                    known);
   }
-  memcpy(place, text, length + 1);
+  /* To the end, so that equal values are equal bytes. */
+  memset(place, 0, MB_PARAM_TEXT_SIZE);
+  memcpy(place, text, length);
   return MB_OK;
 }
 

@@ -220,6 +220,19 @@ static void test_longest_text(void) {
   CU_ASSERT_STRING_EQUAL(v.label, longest);
 }
 
+/* Values are compared as bytes: what stood there before leaves no trace. */
+static void test_equal_bytes(void) {
+  values once;
+  values twice;
+
+  memset(&once, 0, sizeof once);
+  memset(&twice, 0, sizeof twice);
+  CHECK_OK(mb_params_set(table, "label", "b", &once));
+  CHECK_OK(mb_params_set(table, "label", "longer", &twice));
+  CHECK_OK(mb_params_set(table, "label", "b", &twice));
+  CU_ASSERT(memcmp(&once, &twice, sizeof once) == 0);
+}
+
 static void check_format(const char *key, const values *v, const char *expected) {
   char text[64];
 
@@ -270,6 +283,7 @@ int main(void) {
                          {"switches and texts refused", test_refused_rest},
                          {"unknown keys refused", test_refused_keys},
                          {"the longest text", test_longest_text},
+                         {"equal values, equal bytes", test_equal_bytes},
                          {"values written", test_format},
                          {"numbers written read back to the same bits", test_format_bits},
                          CU_TEST_INFO_NULL};
