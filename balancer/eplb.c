@@ -74,6 +74,7 @@ const mb_planner_type mb_planner_eplb = {
     .summary = "every layer anew from the window's sum; lpt, maxmin and l2 are short for it",
     .params = eplb_params,
     .params_size = sizeof(mb_eplb_params),
+    .keeps_groups = true,
     .state_size = sizeof(eplb_state),
     .init = eplb_init,
     .plan = eplb_plan,

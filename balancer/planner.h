@@ -44,6 +44,7 @@ typedef struct mb_planner_type {
   const char *summary;    /* required; half a sentence for `moebal list strategies` */
   const mb_param *params; /* optional, NULL: it has none */
   size_t params_size;     /* bytes of the struct that params describes */
+  bool keeps_groups;      /* where hierarchical, a layer it replaces has each group on one node */
   size_t state_size;      /* bytes that the caller allocates, zeroed, before init; may be 0 */
   /* Optional, NULL: one slice, the window's sum. How many slices of the window it wants, >= 1. */
   size_t (*n_slices)(const void *params);

@@ -8,15 +8,10 @@
 
 #include "balancer/backend.h"
 #include "balancer/load.h"
+#include "balancer/nodes.h"
 #include "balancer/options.h"
 #include "balancer/packing.h"
-
-/* The sizes that all layers share. In global mode there is one group on one node. */
-typedef struct sizes {
-  size_t n_experts, n_slots, n_groups, n_nodes;
-  size_t group_size, node_experts, node_slots, node_gpus, gpu_slots;
-  size_t max_replicas;
-} sizes;
+#include "balancer/replicate.h"
 
 /* How one call packs. */
 typedef struct method {
@@ -30,6 +25,7 @@ typedef struct scratch {
   double *group_load;               /* [G] */
   int32_t *group_node, *group_rank; /* [G] where each group went */
   int32_t *expert;                  /* [E/N] the node's list */
+  double *load;                     /* [E/N] their loads */
   int32_t *count;                   /* [E/N] replicas of each */
   mb_player *neediest;              /* [2E/N] their tournament by negated load a replica */
   int32_t *item, *replica;          /* [P/N] place x of each slot's expert; which copy it is */
@@ -40,29 +36,11 @@ typedef struct scratch {
 
 struct mb_workspace {
   mb_shape shape;
-  sizes sizes;
+  mb_nodes sizes;
   size_t n_threads;
   size_t refine_size; /* bytes that a refinement may use */
   scratch *scratch;   /* [n_threads] */
 };
-
-static sizes sizes_of(const mb_shape *shape) {
-  bool hierarchical = mb_shape_is_hierarchical(shape);
-  size_t n_groups = hierarchical ? shape->n_groups : 1;
-  size_t n_nodes = hierarchical ? shape->n_nodes : 1;
-
-  assert(n_groups > 0 && shape->n_experts >= n_nodes && shape->n_slots >= n_nodes);
-  return (sizes){.n_experts = shape->n_experts,
-                 .n_slots = shape->n_slots,
-                 .n_groups = n_groups,
-                 .n_nodes = n_nodes,
-                 .group_size = shape->n_experts / n_groups,
-                 .node_experts = shape->n_experts / n_nodes,
-                 .node_slots = shape->n_slots / n_nodes,
-                 .node_gpus = shape->n_gpus / n_nodes,
-                 .gpu_slots = shape->n_slots / shape->n_gpus,
-                 .max_replicas = mb_shape_max_replicas(shape)};
-}
 
 static size_t larger(size_t a, size_t b) {
   return a > b ? a : b;
@@ -74,6 +52,7 @@ static void scratch_fini(scratch *w) {
   free(w->group_node);
   free(w->group_rank);
   free(w->expert);
+  free(w->load);
   free(w->count);
   free(w->neediest);
   free(w->item);
@@ -83,11 +62,12 @@ static void scratch_fini(scratch *w) {
   free(w->rank);
 }
 
-static bool scratch_init(scratch *w, const sizes *p, size_t refine_size) {
+static bool scratch_init(scratch *w, const mb_nodes *p, size_t refine_size) {
   *w = (scratch){.group_load = malloc(p->n_groups * sizeof *w->group_load),
                  .group_node = malloc(p->n_groups * sizeof *w->group_node),
                  .group_rank = malloc(p->n_groups * sizeof *w->group_rank),
                  .expert = malloc(p->node_experts * sizeof *w->expert),
+                 .load = malloc(p->node_experts * sizeof *w->load),
                  .count = malloc(p->node_experts * sizeof *w->count),
                  .neediest = malloc(2 * p->node_experts * sizeof *w->neediest),
                  .item = malloc(p->node_slots * sizeof *w->item),
@@ -98,9 +78,9 @@ static bool scratch_init(scratch *w, const sizes *p, size_t refine_size) {
   mb_status status = mb_pack_scratch_init(&w->pack, larger(p->n_groups, p->node_slots),
                                           larger(p->n_nodes, p->node_gpus), refine_size);
   return status == MB_OK && w->group_load != NULL && w->group_node != NULL &&
-         w->group_rank != NULL && w->expert != NULL && w->count != NULL && w->neediest != NULL &&
-         w->item != NULL && w->replica != NULL && w->weight != NULL && w->gpu != NULL &&
-         w->rank != NULL;
+         w->group_rank != NULL && w->expert != NULL && w->load != NULL && w->count != NULL &&
+         w->neediest != NULL && w->item != NULL && w->replica != NULL && w->weight != NULL &&
+         w->gpu != NULL && w->rank != NULL;
 }
 
 static void pack(const method *how, scratch *w, size_t n_items, size_t n_packs,
@@ -112,63 +92,26 @@ static void pack(const method *how, scratch *w, size_t n_items, size_t n_packs,
   w->stats.swaps += stats.swaps;
 }
 
-static void pack_groups(const sizes *p, const method *how, scratch *w, const double *load) {
-  for (size_t g = 0; g < p->n_groups; g++) {
-    w->group_load[g] = 0;
-    for (size_t e = g * p->group_size; e < (g + 1) * p->group_size; e++) {
-      w->group_load[g] += load[e];
-    }
-  }
+static void pack_groups(const mb_nodes *p, const method *how, scratch *w, const double *load) {
+  mb_nodes_group_load(p, load, w->group_load);
   pack(how, w, p->n_groups, p->n_nodes, w->group_load, w->group_node, w->group_rank);
 }
 
-/* A node's experts, by the rank of their group in the node's pack, then by id. */
-static void list_experts(const sizes *p, scratch *w, size_t node) {
-  for (size_t g = 0; g < p->n_groups; g++) {
-    if ((size_t)w->group_node[g] != node) {
-      continue;
-    }
-    for (size_t i = 0; i < p->group_size; i++) {
-      w->expert[(size_t)w->group_rank[g] * p->group_size + i] = (int32_t)(g * p->group_size + i);
-    }
+static void list_experts(const mb_nodes *p, scratch *w, size_t node, const double *load) {
+  mb_nodes_list_experts(p, node, w->group_node, w->group_rank, w->expert);
+  for (size_t x = 0; x < p->node_experts; x++) {
+    w->load[x] = load[w->expert[x]];
   }
 }
 
-static void give_replica(scratch *w, size_t slot, size_t x) {
-  w->item[slot] = (int32_t)x;
-  w->replica[slot] = w->count[x]++;
+static void replicate(const mb_nodes *p, const method *how, scratch *w) {
+  mb_replicate(p->node_experts, p->node_slots, w->load, how->options->reference_quirks, w->neediest,
+               w->count, w->item, w->replica);
 }
 
-/* One replica each, then one more for whoever has the largest load a replica. The tournament is
-   over negated quotients, and so has the first in the list win a tie. */
-static void replicate(const sizes *p, const method *how, scratch *w, const double *load) {
-  const size_t n = p->node_experts;
-  bool any_load = false;
-
-  for (size_t x = 0; x < n; x++) {
-    double value = load[w->expert[x]];
-    w->count[x] = 0;
-    give_replica(w, x, x);
-    w->neediest[n + x] = (mb_player){-value, (int32_t)x};
-    any_load = any_load || value > 0;
-  }
-  if (p->node_slots > n) {
-    mb_tournament_play(w->neediest, n);
-  }
-  for (size_t s = n; s < p->node_slots; s++) {
-    if (!any_load && !how->options->reference_quirks) {
-      give_replica(w, s, (size_t)w->item[s - n]);
-      continue;
-    }
-    size_t x = (size_t)w->neediest[1].id;
-    give_replica(w, s, x);
-    mb_tournament_change(w->neediest, n, x, -(load[w->expert[x]] / w->count[x]));
-  }
-}
-
-static void pack_slots(const sizes *p, const method *how, scratch *w, const double *load) {
+static void pack_slots(const mb_nodes *p, const method *how, scratch *w) {
   for (size_t s = 0; s < p->node_slots; s++) {
-    w->weight[s] = load[w->expert[w->item[s]]] / w->count[w->item[s]];
+    w->weight[s] = w->load[w->item[s]] / w->count[w->item[s]];
   }
   pack(how, w, p->node_slots, p->node_gpus, w->weight, w->gpu, w->rank);
 }
@@ -176,7 +119,7 @@ static void pack_slots(const sizes *p, const method *how, scratch *w, const doub
 /* The maps of one layer, from those of all. */
 static mb_placement placement_of_layer(const mb_workspace *workspace, const mb_placement *all,
                                        size_t l) {
-  const sizes *p = &workspace->sizes;
+  const mb_nodes *p = &workspace->sizes;
   mb_placement layer = *all;
 
   layer.physical_to_logical_map += l * p->n_slots;
@@ -189,7 +132,7 @@ static mb_placement placement_of_layer(const mb_workspace *workspace, const mb_p
   return layer;
 }
 
-static void write_node(const sizes *p, const scratch *w, size_t node, mb_placement *layer) {
+static void write_node(const mb_nodes *p, const scratch *w, size_t node, mb_placement *layer) {
   for (size_t s = 0; s < p->node_slots; s++) {
     size_t slot = node * p->node_slots + (size_t)w->gpu[s] * p->gpu_slots + (size_t)w->rank[s];
     size_t expert = (size_t)w->expert[w->item[s]];
@@ -204,7 +147,7 @@ static void write_node(const sizes *p, const scratch *w, size_t node, mb_placeme
   }
 }
 
-static void place_layer(const sizes *p, const method *how, scratch *w, const double *load,
+static void place_layer(const mb_nodes *p, const method *how, scratch *w, const double *load,
                         mb_placement layer) {
   if (layer.logical_to_physical_map != NULL) { /* -1 in every byte is -1 */
     memset(layer.logical_to_physical_map, -1,
@@ -212,16 +155,16 @@ static void place_layer(const sizes *p, const method *how, scratch *w, const dou
   }
   pack_groups(p, how, w, load);
   for (size_t node = 0; node < p->n_nodes; node++) {
-    list_experts(p, w, node);
-    replicate(p, how, w, load);
-    pack_slots(p, how, w, load);
+    list_experts(p, w, node, load);
+    replicate(p, how, w);
+    pack_slots(p, how, w);
     write_node(p, w, node, &layer);
   }
 }
 
 static void place_layers(mb_workspace *workspace, const method *how, const double *load,
                          const mb_placement *placement) {
-  const sizes *p = &workspace->sizes;
+  const mb_nodes *p = &workspace->sizes;
   const size_t n_layers = workspace->shape.n_layers;
 
   if (workspace->n_threads == 1) { /* without OpenMP, which has a price */
@@ -239,7 +182,7 @@ static void place_layers(mb_workspace *workspace, const method *how, const doubl
 }
 
 /* Bytes that a refinement wants for the larger of both packings. */
-static size_t refine_size(const sizes *p, const mb_refinement_type *refinement) {
+static size_t refine_size(const mb_nodes *p, const mb_refinement_type *refinement) {
   return larger(mb_refinement_scratch_size(refinement, p->n_groups, p->n_nodes),
                 mb_refinement_scratch_size(refinement, p->node_slots, p->node_gpus));
 }
@@ -265,7 +208,7 @@ static mb_status workspace_create(const mb_shape *shape, size_t n_threads,
   if (made != NULL) {
     size_t wanted = n_threads > 0 ? n_threads : (size_t)omp_get_max_threads();
     *made = (mb_workspace){.shape = *shape,
-                           .sizes = sizes_of(shape),
+                           .sizes = mb_nodes_of(shape),
                            .n_threads = wanted < shape->n_layers ? wanted : shape->n_layers};
     made->refine_size = refine_size(&made->sizes, extra);
     for (const mb_refinement_type *const *type = mb_refinements(); *type != NULL; type++) {
@@ -284,6 +227,12 @@ static mb_status workspace_create(const mb_shape *shape, size_t n_threads,
 mb_status mb_workspace_create(const mb_shape *shape, size_t n_threads, mb_workspace **workspace) {
   assert(shape != NULL && workspace != NULL);
   return workspace_create(shape, n_threads, mb_refinements()[0], workspace);
+}
+
+mb_status mb_workspace_create_for(const mb_shape *shape, size_t n_threads,
+                                  const mb_refinement_type *refinement, mb_workspace **workspace) {
+  assert(shape != NULL && refinement != NULL && workspace != NULL);
+  return workspace_create(shape, n_threads, refinement, workspace);
 }
 
 void mb_workspace_destroy(mb_workspace *workspace) {

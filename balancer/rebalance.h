@@ -87,6 +87,11 @@ typedef struct mb_workspace mb_workspace;
 MB_NODISCARD mb_status mb_workspace_create(const mb_shape *shape, size_t n_threads,
                                            mb_workspace **workspace);
 
+/** mb_workspace_create() with room for a refinement of the caller's own too. */
+MB_NODISCARD mb_status mb_workspace_create_for(const mb_shape *shape, size_t n_threads,
+                                               const mb_refinement_type *refinement,
+                                               mb_workspace **workspace);
+
 /**
  * mb_rebalance() of the workspace's shape, on its threads, without any allocation. Not for two
  * callers at once.
@@ -94,7 +99,7 @@ MB_NODISCARD mb_status mb_workspace_create(const mb_shape *shape, size_t n_threa
  * @param stats or NULL: rounds and swaps of all packings together, of groups and of slots. Written
  *              only on MB_OK.
  * @return as mb_rebalance(), but neither MB_ERR_SHAPE nor MB_ERR_MEMORY; MB_ERR_PARAM also for a
- *         refinement of the caller's own that wants more memory than those listed.
+ *         refinement of the caller's own that wants more memory than the workspace was made with.
  */
 MB_NODISCARD mb_status mb_workspace_rebalance(mb_workspace *workspace, const double *load,
                                               const mb_refinement_type *refinement,

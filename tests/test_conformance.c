@@ -328,12 +328,17 @@ static bool make_plan(const mb_strategy *strategy, const mb_shape *s, const doub
   return status == MB_OK;
 }
 
-static bool plan_is_sound(const mb_shape *s, const bool *replaced, const int32_t *map) {
+/* Every expert placed, and groups on one node where the planner says that it keeps them there. */
+static bool plan_is_sound(const mb_strategy *strategy, const mb_shape *s, const bool *replaced,
+                          const int32_t *map) {
   int32_t *count = test_alloc(s->n_experts, sizeof *count);
   bool sound = true;
 
   for (size_t l = 0; l < s->n_layers; l++) {
-    sound = sound && (!replaced[l] || mb_placement_count(s, map + l * s->n_slots, count) == MB_OK);
+    const int32_t *row = map + l * s->n_slots;
+    sound = sound &&
+            (!replaced[l] || (mb_placement_count(s, row, count) == MB_OK &&
+                              (!strategy->planner->keeps_groups || groups_stay_together(s, row))));
   }
   free(count);
   return sound;
@@ -352,7 +357,7 @@ static void check_strategy(const mb_strategy *strategy, const mb_shape *s, size_
   omp_set_num_threads(3);
   planned = planned && make_plan(strategy, s, load, replaced + s->n_layers, map + n_map);
   omp_set_num_threads(n_before);
-  report(planned && plan_is_sound(s, replaced, map), strategy->name, s, fill);
+  report(planned && plan_is_sound(strategy, s, replaced, map), strategy->name, s, fill);
   bool same = memcmp(replaced, replaced + s->n_layers, s->n_layers * sizeof *replaced) == 0;
   for (size_t l = 0; l < s->n_layers && same; l++) {
     size_t row = l * s->n_slots;

@@ -45,6 +45,7 @@ static void test_refinements(void) {
 static void test_strategies(void) {
   const char *const expected[4] = {"lpt", "maxmin", "l2", "eplb"};
   const mb_strategy *strategies = mb_strategies();
+  size_t n_strategies = 0;
 
   for (size_t n = 0; n < 4; n++) {
     const mb_strategy *s = &strategies[n];
@@ -58,7 +59,12 @@ static void test_strategies(void) {
     CU_ASSERT_STRING_EQUAL(s->planner->name, "eplb");
     CU_ASSERT_EQUAL(s->params_size, s->planner->params_size);
   }
-  CU_ASSERT_PTR_NULL(strategies[4].name);
+  /* The rest are planners, each under its own name, and no name twice. */
+  for (const mb_strategy *s = strategies; s->name != NULL; s++, n_strategies++) {
+    CU_ASSERT_PTR_EQUAL(mb_strategy_find(s->name), s);
+    CU_ASSERT(n_strategies < 4 || strcmp(s->planner->name, s->name) == 0);
+  }
+  CU_ASSERT(n_strategies >= 4);
   CU_ASSERT_PTR_NULL(mb_strategy_find("L2"));
 }
 
