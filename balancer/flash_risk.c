@@ -34,6 +34,7 @@
 #include "balancer/arena.h"
 #include "balancer/flash.h"
 #include "balancer/nodes.h"
+#include "balancer/simd.h"
 #include "balancer/tournament.h"
 
 typedef struct flash_risk_params {
@@ -85,6 +86,7 @@ typedef struct work {
   int32_t *order;      /* [n] by mean a replica */
   int32_t *other;      /* [n] */
   double *unit;        /* [n] */
+  double *part;        /* [n] one over the replicas */
   int32_t *count;      /* [n] */
   int32_t *given[2];   /* [n_slots - n] who gets each copy: of a part, and of those after it */
   mb_player *neediest; /* [2n] */
@@ -107,6 +109,7 @@ static work work_take(mb_arena *arena, size_t n, size_t n_slots, size_t m) {
   w.order = mb_arena_take(arena, n, sizeof *w.order);
   w.other = mb_arena_take(arena, n, sizeof *w.other);
   w.unit = mb_arena_take(arena, n, sizeof *w.unit);
+  w.part = mb_arena_take(arena, n, sizeof *w.part);
   w.count = mb_arena_take(arena, n, sizeof *w.count);
   w.given[0] = mb_arena_take(arena, n_slots - n, sizeof *w.given[0]);
   w.given[1] = mb_arena_take(arena, n_slots - n, sizeof *w.given[1]);
@@ -122,6 +125,15 @@ static work work_take(mb_arena *arena, size_t n, size_t n_slots, size_t m) {
 
 /* --- statistics --- */
 
+/* A sample's products, of the lower triangle. */
+MB_SIMD_CLONES static void add_products(size_t n, const double *centred, double *cov) {
+  for (size_t x = 0; x < n; x++) {
+    for (size_t y = 0; y <= x; y++) {
+      cov[x * n + y] += centred[x] * centred[y];
+    }
+  }
+}
+
 static void find_statistics(work *w) {
   const size_t n = w->n;
   const double samples = (double)w->n_slices;
@@ -134,11 +146,7 @@ static void find_statistics(work *w) {
     for (size_t x = 0; x < n; x++) {
       w->centred[x] = w->task->load[s * n + x] - w->mu[x];
     }
-    for (size_t x = 0; x < n; x++) {
-      for (size_t y = 0; y <= x; y++) {
-        w->cov[x * n + y] += w->centred[x] * w->centred[y];
-      }
-    }
+    add_products(n, w->centred, w->cov);
   }
   for (size_t x = 0; x < n; x++) {
     for (size_t y = 0; y <= x; y++) {
@@ -158,9 +166,9 @@ static double variance_with(const work *w, size_t j, size_t x) {
   double link = 0;
 
   for (size_t p = j * w->gpu_slots; p < j * w->gpu_slots + w->n_in[j]; p++) {
-    link += cov[w->placed[p]] / w->count[w->placed[p]];
+    link += cov[w->placed[p]] * w->part[w->placed[p]];
   }
-  return w->gpu_var[j] + cov[x] / w->count[x] / w->count[x] + 2 * link / w->count[x];
+  return w->gpu_var[j] + (cov[x] * w->part[x] + 2 * link) * w->part[x];
 }
 
 /* The GPU with room whose risk would be smallest; of those without the expert if there is one. */
@@ -206,6 +214,7 @@ static void place(work *w) {
   memset(w->n_in, 0, w->n_gpus * sizeof *w->n_in);
   for (size_t x = 0; x < w->n; x++) {
     w->unit[x] = w->mu[x] / w->count[x];
+    w->part[x] = 1.0 / w->count[x];
   }
   mb_sort_positions(w->n, w->unit, w->order, w->other);
   for (size_t t = 0; t < w->n; t++) {

@@ -38,6 +38,7 @@
 #include "balancer/flash.h"
 #include "balancer/nodes.h"
 #include "balancer/replicate_slices.h"
+#include "balancer/simd.h"
 
 static const mb_param flash_stage_table[] = {
     MB_FLASH_SLICES("32"), MB_FLASH_THRESHOLD_RATIO, MB_FLASH_LAYERS, {0}};
@@ -129,19 +130,20 @@ static void weigh_stages(work *w) {
 /* --- places --- */
 
 /* The score of every GPU for one more replica of shares `share`, before who may take it. */
-static void score_gpus(work *w) {
+MB_SIMD_CLONES static void score_gpus(const work *w) {
   const size_t m = w->n_gpus;
+  double *restrict score = w->score;
 
-  memset(w->score, 0, m * sizeof *w->score);
+  memset(score, 0, m * sizeof *score);
   for (size_t s = 0; s < w->n_slices; s++) {
-    const double *load = w->load + s * m;
+    const double *restrict load = w->load + s * m;
     double mean = w->stage_sum[s] / (double)m + w->share[s];
     double factor = mean > 0 ? w->weight[s] / mean : 0;
     double most = w->stage_max[s];
     double share = w->share[s];
     for (size_t j = 0; j < m; j++) {
       double with = load[j] + share;
-      w->score[j] += factor * (with > most ? with : most);
+      score[j] += factor * (with > most ? with : most);
     }
   }
 }

@@ -67,14 +67,14 @@ static bool scratch_init(scratch *w, const mb_nodes *p, size_t refine_size) {
                  .group_node = malloc(p->n_groups * sizeof *w->group_node),
                  .group_rank = malloc(p->n_groups * sizeof *w->group_rank),
                  .expert = malloc(p->node_experts * sizeof *w->expert),
-                 .load = malloc(p->node_experts * sizeof *w->load),
                  .count = malloc(p->node_experts * sizeof *w->count),
                  .neediest = malloc(2 * p->node_experts * sizeof *w->neediest),
                  .item = malloc(p->node_slots * sizeof *w->item),
                  .replica = malloc(p->node_slots * sizeof *w->replica),
                  .weight = malloc(p->node_slots * sizeof *w->weight),
                  .gpu = malloc(p->node_slots * sizeof *w->gpu),
-                 .rank = malloc(p->node_slots * sizeof *w->rank)};
+                 .rank = malloc(p->node_slots * sizeof *w->rank),
+                 .load = malloc(p->node_experts * sizeof *w->load)};
   mb_status status = mb_pack_scratch_init(&w->pack, larger(p->n_groups, p->node_slots),
                                           larger(p->n_nodes, p->node_gpus), refine_size);
   return status == MB_OK && w->group_load != NULL && w->group_node != NULL &&

@@ -25,7 +25,7 @@ extern "C" {
  * @param count    [n] replicas of each expert.
  * @param item     [n_slots] place in the list of each item: one of each expert in the list's order,
  *                 then the extra replicas in the order they were given.
- * @param replica  [n_slots] which copy of its expert an item is, or NULL.
+ * @param replica  [n_slots] which copy of its expert an item is.
  *
  * This lowers the largest load a replica as far as replicas can: the greedy choice is optimal.
  * Cost: O(n + (n_slots - n) log n). Source: DeepSeek EPLB, replicate_experts.

@@ -24,6 +24,7 @@ typedef struct mb_slice_rule {
 typedef struct mb_slice_memory {
   double *rate;          /* [S,n] load a replica */
   double *gain;          /* [n] */
+  double *worth;         /* [S] what each slice counts for its hottest expert */
   int32_t *top, *second; /* [S] the hottest expert by load a replica, and the next; -1: none */
 } mb_slice_memory;
 

@@ -8,10 +8,11 @@
 #include <limits.h> /* names the C library, which has to help with the choice */
 
 /* Before a function: built for several instruction sets, of which the program picks the widest that
-   the machine has. The choice is made before sanitizers are ready for it, so not with them. */
+   the machine has; each at the start of a cache line, or what else is linked would decide how fast
+   its loops run. The choice is made before sanitizers are ready for it, so not with them. */
 #if defined(__GNUC__) && !defined(__clang__) && defined(__x86_64__) && defined(__GLIBC__) && \
     !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
-#define MB_SIMD_CLONES __attribute__((target_clones("default", "avx2", "avx512f")))
+#define MB_SIMD_CLONES __attribute__((target_clones("default", "avx2", "avx512f"), aligned(64)))
 #else
 #define MB_SIMD_CLONES
 #endif

@@ -96,6 +96,7 @@ typedef struct swift_state {
   size_t *by_load;     /* [D] GPUs, the coldest first, equals by index */
   int32_t *sent;       /* [D,D] experts from GPU to GPU */
   int32_t *item;       /* [P] as mb_replicate() gives them */
+  int32_t *replica;    /* [P] likewise */
   size_t *copies;      /* [P - E] their items, the heaviest first */
   mb_player *neediest; /* [2E] */
 } swift_state;
@@ -112,6 +113,7 @@ static void swift_fini(void *state) {
   free(w->by_load);
   free(w->sent);
   free(w->item);
+  free(w->replica);
   free(w->copies);
   free(w->neediest);
 }
@@ -138,11 +140,12 @@ static mb_status swift_init(void *state, const mb_shape *shape, const void *para
                      .by_load = calloc(d, sizeof *w->by_load),
                      .sent = calloc(d * d, sizeof *w->sent),
                      .item = calloc(p, sizeof *w->item),
+                     .replica = calloc(p, sizeof *w->replica),
                      .copies = calloc(p - n + 1, sizeof *w->copies),
                      .neediest = calloc(2 * n, sizeof *w->neediest)};
   if (w->slot == NULL || w->fresh == NULL || w->count == NULL || w->home == NULL ||
       w->unit == NULL || w->gpu_load == NULL || w->by_load == NULL || w->sent == NULL ||
-      w->item == NULL || w->copies == NULL || w->neediest == NULL) {
+      w->item == NULL || w->replica == NULL || w->copies == NULL || w->neediest == NULL) {
     swift_fini(w);
     return MB_FAIL(MB_ERR_MEMORY, "no memory to change %zu slots on %zu GPUs", p, d);
   }
@@ -245,7 +248,7 @@ static void order_copies(swift_state *w) {
 }
 
 static void distribute(swift_state *w, const swift_params *params, const double *load) {
-  mb_replicate(w->n, w->n_slots, load, false, w->neediest, w->count, w->item, NULL);
+  mb_replicate(w->n, w->n_slots, load, false, w->neediest, w->count, w->item, w->replica);
   for (size_t e = 0; e < w->n; e++) {
     w->unit[e] = load[e] / w->count[e];
   }

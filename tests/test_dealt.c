@@ -315,7 +315,7 @@ static void test_rule(void) {
   const double weight[2] = {1, 20};
   const mb_slice_rule rules[3] = {{NULL, 0}, {NULL, 2}, {weight, 2}};
   const int32_t expected[3] = {2, 0, 2};
-  double memory[64];
+  double memory[80];
 
   for (size_t x = 0; x < 3; x++) {
     mb_arena arena = {(char *)memory, 0};
