@@ -29,6 +29,9 @@ mb_status mb_cell_prepare(const mb_config *config, const char *output, mb_source
   MB_TRY(mb_config_fit(config, mb_source_get_info(cell->source), &cell->replay));
   MB_TRY(mb_backend_choose(config->backend, &cell->replay.shape, &cell->backend));
   cell->replay.backend = cell->backend.backend;
+  MB_TRY(mb_config_make_cost(config, mb_source_get_info(cell->source), &cell->replay.shape,
+                             &cell->cost));
+  cell->replay.cost = cell->cost;
   cell->summary = calloc(config->n_strategies, sizeof *cell->summary);
   cell->n_plans = calloc(config->n_strategies, sizeof *cell->n_plans);
   return cell->summary != NULL && cell->n_plans != NULL ? MB_OK : no_memory(cell);
@@ -42,6 +45,7 @@ void mb_cell_set_source(mb_cell *cell, mb_source *source) {
 void mb_cell_fini(mb_cell *cell) {
   mb_results_writer_destroy(cell->writer);
   mb_source_destroy(cell->source);
+  mb_cost_destroy(cell->cost);
   free(cell->summary);
   free(cell->n_plans);
   free(cell->output);
@@ -70,6 +74,13 @@ static mb_status take_step_load(void *context, size_t first, size_t n, const dou
   mb_cell *cell = context;
 
   return written(cell, mb_results_writer_put_step_load(cell->writer, first, n, step_load));
+}
+
+static mb_status take_costs(void *context, size_t strategy, size_t first, size_t n,
+                            const mb_cost_rows *rows) {
+  mb_cell *cell = context;
+
+  return written(cell, mb_results_writer_put_costs(cell->writer, strategy, first, n, rows));
 }
 
 static mb_status take_plan(void *context, const mb_plan_record *record) {
@@ -103,7 +114,8 @@ static mb_status replay(mb_cell *cell) {
                                .steps = take_steps,
                                .plan = take_plan,
                                .progress = take_progress,
-                               .step_load = take_step_load};
+                               .step_load = take_step_load,
+                               .costs = take_costs};
   const mb_config *config = cell->config;
   const mb_trace_info *info = mb_source_get_info(cell->source);
   size_t merge = (size_t)config->merge;

@@ -23,6 +23,7 @@ typedef struct mb_cell {
   char *output;
   mb_source *source;
   mb_replay_config replay;
+  mb_cost *cost; /* NULL: none */
   mb_backend_choice backend;
   mb_results_writer *writer;
   mb_replay_summary *summary; /* [n_strategies] once it has run */

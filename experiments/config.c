@@ -313,10 +313,26 @@ static mb_status set_values(mb_config *config, size_t n_values, const char *cons
   return MB_OK;
 }
 
+/* What is given in vain is rather a slip. */
+static mb_status check_cost_given(const mb_config *config) {
+  const mb_yaml *cost = mb_yaml_get(config->root, "cost");
+
+  for (size_t i = 0; cost != NULL && !mb_config_has_cost(config) && i < cost->n_children; i++) {
+    if (strcmp(cost->children[i]->key, "gpu") != 0) {
+      return mb_yaml_fail(cost->children[i], MB_ERR_PARAM,
+                          "cost.%.64s is given, but cost.gpu is off: say which GPU, or leave both "
+                          "out",
+                          cost->children[i]->key);
+    }
+  }
+  return MB_OK;
+}
+
 static mb_status read_all(mb_config *config) {
   mb_config_params_init(mb_config_values(), config);
   MB_TRY(read_section(config, config->root, ""));
   MB_TRY(check_given(config));
+  MB_TRY(check_cost_given(config));
   MB_TRY(check_name(config));
   MB_TRY(read_trace(config));
   MB_TRY(mb_config_read_strategies(config));
@@ -431,7 +447,39 @@ int64_t mb_config_expert_bytes(const mb_config *config, const mb_trace_info *inf
   if (config->expert_bytes != MB_CONFIG_BYTES_AUTO) {
     return config->expert_bytes;
   }
-  return model != NULL ? llround(mb_model_expert_bytes(model, 16.0)) : 0;
+  double bits = mb_config_has_cost(config) ? mb_dtype_bits(config->cost.dtype) : 16.0;
+  return model != NULL ? llround(mb_model_expert_bytes(model, bits)) : 0;
+}
+
+bool mb_config_has_cost(const mb_config *config) {
+  return mb_gpu_find(config->cost.gpu) != NULL;
+}
+
+mb_status mb_config_make_cost(const mb_config *config, const mb_trace_info *info,
+                              const mb_shape *shape, mb_cost **cost) {
+  const mb_model *model = mb_model_find_title(info->model);
+  const mb_cost_facts facts = {.expert_bytes = (double)mb_config_expert_bytes(config, info),
+                               .hidden = model != NULL ? (double)model->hidden : 0.0,
+                               .top_k = (double)info->top_k};
+
+  if (!mb_config_has_cost(config)) {
+    *cost = NULL;
+    return MB_OK;
+  }
+  mb_status status = mb_cost_create(shape, &config->cost, &facts, cost);
+  return status == MB_OK ? MB_OK
+                         : mb_yaml_fail(mb_yaml_find_nearest(config->root, "cost"), status, "%s",
+                                        mb_error_message());
+}
+
+/* That costs can be had, before anything long begins. */
+static mb_status check_cost(const mb_config *config, const mb_trace_info *info,
+                            const mb_shape *shape) {
+  mb_cost *cost = NULL;
+
+  MB_TRY(mb_config_make_cost(config, info, shape, &cost));
+  mb_cost_destroy(cost);
+  return MB_OK;
 }
 
 /* The key to change where mb_shape_check() refuses: its checks, in its order. */
@@ -483,6 +531,7 @@ mb_status mb_config_fit(const mb_config *config, const mb_trace_info *info,
   if (status != MB_OK) {
     return fail_misfit(config, misfit_of_shape(&made.shape), status);
   }
+  MB_TRY(check_cost(config, info, &made.shape));
   MB_TRY(load_recorded(config, &made.shape, info));
   status = mb_replay_check(&made, info);
   if (status != MB_OK) {
@@ -603,6 +652,11 @@ mb_status mb_config_format(const mb_config *config, const mb_replay_config *repl
   (void)fprintf(stream, "schedule: {interval: %zu, window: %zu, delay: %zu}\n", replay->interval,
                 replay->window, replay->delay);
   (void)fprintf(stream, "summary: {from: %zu}\n", replay->summary_from);
+  if (mb_config_has_cost(config)) {
+    (void)fputs("cost: {", stream);
+    mb_config_write_params(stream, "", mb_cost_params_table(), &config->cost);
+    (void)fputs("}\n", stream);
+  }
   write_strategies(stream, config);
   (void)fprintf(stream, "seed: %lld\nrelabel: %lld\n", (long long)config->seed,
                 (long long)config->relabel);

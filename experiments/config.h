@@ -37,6 +37,7 @@ typedef struct mb_config {
   int64_t merge;             /* steps of the trace summed into one */
   int64_t relabel;          /* which relabelling of groups and experts the balancers see; 0: none */
   int64_t request_lifetime; /* mean, in steps before `merge`; 0: not known; auto is resolved */
+  mb_cost_params cost;      /* gpu: off: nothing is said of time */
   int64_t seed;
   int64_t loads_seed;               /* that the generator gets: trace.generate.seed, or seed */
   char backend[MB_PARAM_TEXT_SIZE]; /* one of mb_backend_words */
@@ -106,16 +107,28 @@ bool mb_config_have_same_trace(const mb_config *a, const mb_config *b);
 /** Whether two configs' loads are the same, before trace.merge. */
 bool mb_config_have_same_loads(const mb_config *a, const mb_config *b);
 
+/** Whether there are costs: cost.gpu is not off. */
+bool mb_config_has_cost(const mb_config *config);
+
+/**
+ * The config's model of costs.
+ * @param cost Transferred: mb_cost_destroy() it. NULL where it has none. Written only on MB_OK.
+ * @return MB_OK; MB_ERR_PARAM with FILE:LINE and what it needs; MB_ERR_MEMORY.
+ */
+MB_NODISCARD mb_status mb_config_make_cost(const mb_config *config, const mb_trace_info *info,
+                                           const mb_shape *shape, mb_cost **cost);
+
 /**
  * Bytes of one expert's weights in a layer: cluster.expert_bytes, or, where that is auto, those of
- * the model preset that the trace names, at 16 bits a weight. 0: not known.
+ * the model preset that the trace names, at 16 bits a weight, or as cost.dtype says where there are
+ * costs. 0: not known.
  */
 int64_t mb_config_expert_bytes(const mb_config *config, const mb_trace_info *info);
 
 /**
  * Holds the config against the trace, and makes the replay of both.
  *
- * @param replay Borrows the config's strategies. Written only on MB_OK.
+ * @param replay Borrows the config's strategies, and has no costs yet. Written only on MB_OK.
  * @return MB_OK; MB_ERR_SHAPE or MB_ERR_PARAM with FILE:LINE, the key, and the numbers that do not
  *         fit each other.
  */

@@ -123,6 +123,11 @@ const mb_param *mb_config_values(void) {
        .initial = "",
        .help = "the results file; default: NAME.h5 in the current directory",
        .offset = offsetof(mb_config, output)},
+#define MB_COST_KEY(name) "cost." #name
+#define MB_COST_OFFSET(name) offsetof(mb_config, cost.name)
+#include "sim/cost_table.def"
+#undef MB_COST_KEY
+#undef MB_COST_OFFSET
       {0}};
 
   return values;
@@ -138,6 +143,7 @@ const mb_config_branch *mb_config_branches(void) {
       {"cluster", "what the experts are placed on", true},
       {"schedule", "when plans are made, and from what", true},
       {"summary", "what summaries cover", true},
+      {"cost", "how long steps and moves take; off unless cost.gpu is given", true},
       {"strategies",
        "a list of names; LABEL: {use: NAME, PARAMETER: VALUE, ...} runs a strategy under a label "
        "of letters a-z, digits and _ . -. Without a list: lpt, maxmin, l2. none and hindsight "

@@ -422,3 +422,20 @@ mb_status mb_results_table_numbers(const mb_results_table *table, const char *co
   }
   return MB_OK;
 }
+
+mb_status mb_results_table_reals(const mb_results_table *table, const char *column,
+                                 double *values) {
+  hid_t stored = H5I_INVALID_HID;
+
+  MB_TRY(find_column(table, column, H5T_FLOAT, &stored));
+  (void)H5Tclose(stored);
+  MB_TRY(read_column(table, column, H5T_NATIVE_DOUBLE, sizeof *values, values));
+  for (size_t i = 0; i < table->n_rows; i++) {
+    if (values[i] < 0.0) {
+      return MB_FAIL(MB_ERR_FORMAT,
+                     "%s: %s: column %s, row %zu has %g; should be at least 0, or NaN", table->path,
+                     table->name, column, i, values[i]);
+    }
+  }
+  return MB_OK;
+}

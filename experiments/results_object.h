@@ -114,4 +114,8 @@ MB_NODISCARD mb_status mb_results_table_texts(const mb_results_table *table, con
 MB_NODISCARD mb_status mb_results_table_numbers(const mb_results_table *table, const char *column,
                                                 hid_t type, void *values);
 
+/** The same of doubles that may be NaN or infinite, but not below 0. */
+MB_NODISCARD mb_status mb_results_table_reals(const mb_results_table *table, const char *column,
+                                              double *values);
+
 #endif

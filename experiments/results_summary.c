@@ -10,7 +10,7 @@
 #include "experiments/results_object.h"
 #include "sim/metrics.h"
 
-enum { MAX_COLUMNS = 32, ROWS_MAX = 1 << 24, COLUMNS_MAX = 256 };
+enum { MAX_COLUMNS = 64, ROWS_MAX = 1 << 24, COLUMNS_MAX = 256 };
 
 typedef enum column_type { COLUMN_TEXT, COLUMN_REAL, COLUMN_INT } column_type;
 
@@ -60,6 +60,28 @@ static const struct metric_field {
     INT(empty_layer_steps),
 };
 
+#define COST(name) \
+  { #name, COLUMN_REAL, offsetof(mb_replay_summary, cost.name), 0.0, true }
+
+/* Likewise of a run with costs. These may be NaN or infinite. */
+static const struct metric_field cost_fields[] = {
+    COST(step_latency_mean),
+    COST(run_time_imbalance),
+    COST(experts_share),
+    COST(memory_bound_slots),
+    COST(break_even_tokens),
+    COST(gpu_time_lost_total),
+    COST(rebalance_stall_total),
+    COST(speedup_over_none),
+    COST(break_even_interval),
+    COST(same_gpu_bytes_total),
+    COST(intra_node_bytes_total),
+    COST(inter_node_bytes_total),
+    COST(gpu_hours),
+};
+
+enum { N_COST_FIELDS = sizeof cost_fields / sizeof *cost_fields };
+
 /* Beside the metrics. */
 static const struct metric_field worst_layer_imbalance = RATIO(worst_layer_imbalance);
 
@@ -67,6 +89,11 @@ static const struct metric_field *find_field(const char *name) {
   for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
     if (strcmp(fields[i].name, name) == 0) {
       return &fields[i];
+    }
+  }
+  for (size_t i = 0; i < N_COST_FIELDS; i++) {
+    if (strcmp(cost_fields[i].name, name) == 0) {
+      return &cost_fields[i];
     }
   }
   return NULL;
@@ -89,9 +116,9 @@ static size_t longest(size_t n, const char *const *texts) {
   return most;
 }
 
-static void add_metrics(layout *made) {
+static void add_metrics(layout *made, bool costs) {
   for (const mb_metric *metric = mb_metrics(); metric->name != NULL; metric++) {
-    if (metric->dims[0] != '\0') {
+    if (metric->dims[0] != '\0' || (metric->of_cost && !costs)) {
       continue;
     }
     const struct metric_field *field = find_field(metric->name);
@@ -101,13 +128,14 @@ static void add_metrics(layout *made) {
   }
 }
 
-static void make_table(layout *made, const char *run, size_t n, const char *const *labels) {
+static void make_table(layout *made, const char *run, size_t n, const char *const *labels,
+                       bool costs) {
   *made = (layout){.n_columns = 0};
   add_column(made,
              (column){"run", "", "none", "the run's name", COLUMN_TEXT, 0, 0, longest(1, &run)});
   add_column(made, (column){"strategy", "", "none", "the strategy's label", COLUMN_TEXT, 0, 0,
                             longest(n, labels)});
-  add_metrics(made);
+  add_metrics(made, costs);
   add_column(made, (column){"worst_layer", "", "none",
                             "number, in the model, of the layer with the largest run_imbalance of "
                             "its own",
@@ -200,10 +228,11 @@ static mb_status write_rows(const layout *made, hid_t file, size_t n, const char
 }
 
 mb_status mb_results_summary_write(hid_t file, const char *run, size_t n, const char *const *labels,
-                                   const int32_t *layer_ids, const mb_replay_summary *summary) {
+                                   const int32_t *layer_ids, const mb_replay_summary *summary,
+                                   bool costs) {
   layout made;
 
-  make_table(&made, run, n, labels);
+  make_table(&made, run, n, labels, costs);
   char *rows = calloc(n, made.row_size);
   if (rows == NULL) {
     return MB_FAIL(MB_ERR_MEMORY, "no memory for %zu rows", n);
@@ -239,6 +268,32 @@ static mb_status read_field(const mb_results_table *table, const struct metric_f
            sizeof(double));
   }
   return MB_OK;
+}
+
+static mb_status read_cost(const mb_results_table *table, const struct metric_field *field,
+                           mb_results_summary *rows, double *values) {
+  MB_TRY(mb_results_table_reals(table, field->name, values));
+  for (size_t i = 0; i < table->n_rows; i++) {
+    memcpy((char *)&rows[i].summary + field->source, &values[i], sizeof values[i]);
+  }
+  return MB_OK;
+}
+
+/* Files of runs without costs have no columns of them. */
+static mb_status read_costs(const mb_results_table *table, mb_results_summary *rows, bool *costs) {
+  *costs = mb_results_table_has(table, cost_fields[0].name);
+  if (!*costs) {
+    return MB_OK;
+  }
+  double *values = calloc(table->n_rows, sizeof *values);
+  mb_status status = values != NULL ? MB_OK
+                                    : MB_FAIL(MB_ERR_MEMORY, "%s: %s: no memory for %zu rows",
+                                              table->path, table->name, table->n_rows);
+  for (size_t i = 0; i < N_COST_FIELDS && status == MB_OK; i++) {
+    status = read_cost(table, &cost_fields[i], rows, values);
+  }
+  free(values);
+  return status;
 }
 
 static mb_status read_numbers(const mb_results_table *table, mb_results_summary *rows) {
@@ -288,9 +343,12 @@ static int compare_rows(const void *a, const void *b) {
   return order != 0 ? order : strcmp(first->strategy, second->strategy);
 }
 
-static mb_status read_rows(const mb_results_table *table, mb_results_summary *rows) {
+static mb_status read_rows(const mb_results_table *table, mb_results_summaries *made) {
+  mb_results_summary *rows = made->row;
+
   MB_TRY(read_names(table, rows));
   MB_TRY(read_numbers(table, rows));
+  MB_TRY(read_costs(table, rows, &made->costs));
   qsort(rows, table->n_rows, sizeof *rows, compare_rows);
   for (size_t i = 0; i + 1 < table->n_rows; i++) {
     if (compare_rows(&rows[i], &rows[i + 1]) == 0) {
@@ -309,10 +367,11 @@ mb_status mb_results_summaries_read(const char *path, hid_t file, mb_results_sum
     return MB_OK;
   }
   MB_TRY(mb_results_table_open(path, file, "/summary", ROWS_MAX, COLUMNS_MAX, &table));
-  mb_results_summaries made = {table.n_rows, calloc(table.n_rows, sizeof *made.row)};
+  mb_results_summaries made = {.n_rows = table.n_rows,
+                               .row = calloc(table.n_rows, sizeof *made.row)};
   mb_status status =
       made.row != NULL
-          ? read_rows(&table, made.row)
+          ? read_rows(&table, &made)
           : MB_FAIL(MB_ERR_MEMORY, "%s: /summary: no memory for %zu rows", path, table.n_rows);
   mb_results_table_close(&table);
   if (status != MB_OK) {

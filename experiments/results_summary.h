@@ -5,6 +5,7 @@
 #define MB_EXPERIMENTS_RESULTS_SUMMARY_H
 
 #include <hdf5.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -15,13 +16,14 @@
  * Writes /summary, a row a strategy: run, strategy, every metric of metrics.def that is a single
  * number, by its name, then worst_layer and worst_layer_imbalance. Its attributes unit, better and
  * help have an entry a column.
+ * @param costs whether there are columns of costs.
  *
  * @param layer_ids [L] the layers' numbers in the model. @param labels, summary [n].
  * @return MB_OK; MB_ERR_IO; MB_ERR_MEMORY.
  */
 MB_NODISCARD mb_status mb_results_summary_write(hid_t file, const char *run, size_t n,
                                                 const char *const *labels, const int32_t *layer_ids,
-                                                const mb_replay_summary *summary);
+                                                const mb_replay_summary *summary, bool costs);
 
 /** A row as it is read. */
 typedef struct mb_results_summary {
@@ -33,6 +35,7 @@ typedef struct mb_results_summary {
 /** All rows, sorted by run and strategy. Of zeroes it has none. */
 typedef struct mb_results_summaries {
   size_t n_rows;
+  bool costs; /* whether the rows have them; else all 0 */
   mb_results_summary *row;
 } mb_results_summaries;
 

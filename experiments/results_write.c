@@ -32,6 +32,13 @@ typedef enum leaf {
   MOVED_EXPERTS,
   PHYSICAL_TO_LOGICAL_MAP,
   PLANNER_SECONDS,
+  STEP_LATENCY, /* from here to the last of these only with costs */
+  TIME_IMBALANCE,
+  GPU_TIME_LOST,
+  REBALANCE_STALL,
+  SAME_GPU_BYTES,
+  INTRA_NODE_BYTES,
+  INTER_NODE_BYTES,
   N_LEAVES
 } leaf;
 
@@ -65,6 +72,13 @@ static const leaf_spec specs[N_LEAVES] = {
                                  "none", "expert that each slot holds; slot p is on GPU p / (P/D)"},
     [PLANNER_SECONDS] = {"", "planner_seconds", FLOAT64, "K", "s", "lower",
                          "measured time of the balancer alone"},
+    [STEP_LATENCY] = {"", "step_latency", FLOAT64, "T", NULL, NULL, NULL},
+    [TIME_IMBALANCE] = {"", "time_imbalance", FLOAT64, "T", NULL, NULL, NULL},
+    [GPU_TIME_LOST] = {"", "gpu_time_lost", FLOAT64, "T", NULL, NULL, NULL},
+    [REBALANCE_STALL] = {"", "rebalance_stall", FLOAT64, "T", NULL, NULL, NULL},
+    [SAME_GPU_BYTES] = {"plans/", "same_gpu_bytes", FLOAT64, "K", NULL, NULL, NULL},
+    [INTRA_NODE_BYTES] = {"plans/", "intra_node_bytes", FLOAT64, "K", NULL, NULL, NULL},
+    [INTER_NODE_BYTES] = {"plans/", "inter_node_bytes", FLOAT64, "K", NULL, NULL, NULL},
 };
 
 /* Of the run, not of a strategy. */
@@ -76,6 +90,7 @@ struct mb_results_writer {
   char *run;
   mb_shape shape;
   size_t n_steps, n_strategies;
+  double cost_bytes; /* of an expert that moves; 0: there are no costs */
   int32_t *layer_ids;
   char **labels;
   hid_t step_load;
@@ -255,6 +270,13 @@ static mb_status create_step_load(mb_results_writer *writer) {
   return create_described(writer, name, &step_load_spec, &writer->step_load);
 }
 
+static bool has_leaf(const mb_results_writer *writer, leaf which) {
+  if (which == NODE_IMBALANCE) {
+    return mb_shape_is_hierarchical(&writer->shape);
+  }
+  return writer->cost_bytes > 0.0 || which < STEP_LATENCY || which > INTER_NODE_BYTES;
+}
+
 static mb_status create_strategy(mb_results_writer *writer, size_t strategy) {
   char name[512];
 
@@ -265,7 +287,7 @@ static mb_status create_strategy(mb_results_writer *writer, size_t strategy) {
   (void)snprintf(name, sizeof name, "/timing/%s/%s", writer->run, writer->labels[strategy]);
   MB_TRY(create_group(writer, name, NULL));
   for (leaf which = 0; which < N_LEAVES; which++) {
-    if (which != NODE_IMBALANCE || mb_shape_is_hierarchical(&writer->shape)) {
+    if (has_leaf(writer, which)) {
       MB_TRY(create_leaf(writer, strategy, which));
     }
   }
@@ -394,6 +416,7 @@ mb_status mb_results_writer_create(const char *path, const mb_results_origin *or
   made->step_load = H5I_INVALID_HID;
   made->shape = replay->shape;
   made->n_steps = info->n_steps;
+  made->cost_bytes = replay->cost != NULL ? replay->cost->expert_bytes : 0.0;
   mb_status status = mb_new_file_open(path, &made->path);
   if (status == MB_OK) {
     status = copy_names(made, origin->run, replay, info);
@@ -452,6 +475,25 @@ mb_status mb_results_writer_put_steps(mb_results_writer *writer, size_t strategy
   return write_rows(writer, strategy, ACTIVE_EXPERTS, first, n, active_experts);
 }
 
+mb_status mb_results_writer_put_costs(mb_results_writer *writer, size_t strategy, size_t first,
+                                      size_t n, const mb_cost_rows *rows) {
+  MB_TRY(write_rows(writer, strategy, STEP_LATENCY, first, n, rows->step_latency));
+  MB_TRY(write_rows(writer, strategy, TIME_IMBALANCE, first, n, rows->time_imbalance));
+  MB_TRY(write_rows(writer, strategy, GPU_TIME_LOST, first, n, rows->gpu_time_lost));
+  return write_rows(writer, strategy, REBALANCE_STALL, first, n, rows->rebalance_stall);
+}
+
+static mb_status put_movement(mb_results_writer *writer, size_t strategy, size_t plan,
+                              const mb_movement *movement) {
+  const double same_gpu = (double)movement->same_gpu * writer->cost_bytes;
+  const double intra_node = (double)movement->intra_node * writer->cost_bytes;
+  const double inter_node = (double)movement->inter_node * writer->cost_bytes;
+
+  MB_TRY(write_rows(writer, strategy, SAME_GPU_BYTES, plan, 1, &same_gpu));
+  MB_TRY(write_rows(writer, strategy, INTRA_NODE_BYTES, plan, 1, &intra_node));
+  return write_rows(writer, strategy, INTER_NODE_BYTES, plan, 1, &inter_node);
+}
+
 mb_status mb_results_writer_put_plan(mb_results_writer *writer, const mb_plan_record *record) {
   size_t s = record->strategy;
   size_t k = record->plan;
@@ -467,6 +509,9 @@ mb_status mb_results_writer_put_plan(mb_results_writer *writer, const mb_plan_re
   MB_TRY(write_rows(writer, s, GPU_LOAD_AFTER, k, 1, record->gpu_load_after));
   MB_TRY(write_rows(writer, s, MOVED_EXPERTS, k, 1, record->moved_experts));
   MB_TRY(write_rows(writer, s, PHYSICAL_TO_LOGICAL_MAP, k, 1, record->physical_to_logical_map));
+  if (record->movement != NULL) {
+    MB_TRY(put_movement(writer, s, k, record->movement));
+  }
   return write_rows(writer, s, PLANNER_SECONDS, k, 1, &record->planner_seconds);
 }
 
@@ -481,9 +526,9 @@ mb_status mb_results_writer_put_startup(mb_results_writer *writer, size_t strate
 
 mb_status mb_results_writer_put_summary(mb_results_writer *writer,
                                         const mb_replay_summary *summary) {
-  mb_status status =
-      mb_results_summary_write(writer->file, writer->run, writer->n_strategies,
-                               (const char *const *)writer->labels, writer->layer_ids, summary);
+  mb_status status = mb_results_summary_write(writer->file, writer->run, writer->n_strategies,
+                                              (const char *const *)writer->labels,
+                                              writer->layer_ids, summary, writer->cost_bytes > 0.0);
   return status == MB_OK
              ? MB_OK
              : MB_FAIL(status, "%s: /summary: %s", writer->path.name, mb_error_message());

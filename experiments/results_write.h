@@ -56,6 +56,9 @@ MB_NODISCARD mb_status mb_results_writer_put_steps(mb_results_writer *writer, si
                                                    const int32_t *active_experts);
 MB_NODISCARD mb_status mb_results_writer_put_step_load(mb_results_writer *writer, size_t first,
                                                        size_t n, const double *step_load);
+MB_NODISCARD mb_status mb_results_writer_put_costs(mb_results_writer *writer, size_t strategy,
+                                                   size_t first, size_t n,
+                                                   const mb_cost_rows *rows);
 MB_NODISCARD mb_status mb_results_writer_put_plan(mb_results_writer *writer,
                                                   const mb_plan_record *record);
 

@@ -86,6 +86,10 @@ bool mb_dispatcher_is_even(const mb_dispatcher *dispatcher) {
   return dispatcher->type == &mb_dispatch_even;
 }
 
+double mb_dispatcher_layer_us(const mb_dispatcher *dispatcher) {
+  return dispatcher->type->layer_us;
+}
+
 void mb_dispatcher_place(mb_dispatcher *dispatcher, size_t layer,
                          const mb_dispatch_placement *placement) {
   dispatcher->placement[layer] = *placement;

@@ -49,6 +49,7 @@ typedef struct mb_dispatch_type {
                 const mb_dispatch_placement *placement, const mb_dispatch_load *load,
                 double *slot_load);
   void (*destroy)(void *state); /* optional, NULL: there is no state */
+  double layer_us; /* published time that it adds to a layer; cost.dispatch_us overrides it */
 } mb_dispatch_type;
 
 /** All models in the order of dispatches.def, NULL-terminated. Static. */
@@ -73,6 +74,9 @@ void mb_dispatcher_destroy(mb_dispatcher *dispatcher); /* NULL is fine */
 
 /** Whether it is the even split, for which there is a faster way: mb_score_even(). */
 bool mb_dispatcher_is_even(const mb_dispatcher *dispatcher);
+
+/** The model's layer_us. */
+double mb_dispatcher_layer_us(const mb_dispatcher *dispatcher);
 
 /** A layer has this placement from now on; borrowed until the next one. Before any split. */
 void mb_dispatcher_place(mb_dispatcher *dispatcher, size_t layer,

@@ -284,6 +284,7 @@ void mb_lane_fini(mb_lane *lane) {
   mb_forecast_destroy(lane->forecast);
   mb_post_pass_destroy(lane->post_pass);
   mb_dispatcher_destroy(lane->dispatcher);
+  mb_lane_cost_destroy(lane->cost);
   mb_tally_fini(&lane->tally);
   flight_free(&lane->flight);
   free(lane->layer);
@@ -301,6 +302,38 @@ void mb_lane_fini(mb_lane *lane) {
   free(lane->relabelled_load);
   free(lane->relabelled_map);
   *lane = (mb_lane){0};
+}
+
+/* What is in flight from now on is charged to the steps that it moves in. */
+static void charge_flight(mb_lane *lane) {
+  const mb_flight *flight = &lane->flight;
+
+  if (lane->cost != NULL && flight->flying) {
+    /* What was decided elsewhere was known before it took effect. */
+    size_t known_from = lane->recorded != NULL ? 0 : flight->step;
+    mb_lane_cost_fly(lane->cost, known_from, flight->effect_step, lane->physical_to_logical_map,
+                     flight->physical_to_logical_map);
+  }
+}
+
+mb_status mb_lane_start_cost(mb_lane *lane, const mb_replay_config *config, size_t max_rows) {
+  if (config->cost == NULL) {
+    return MB_OK;
+  }
+  double dispatch_us = config->cost->dispatch_us;
+  if (dispatch_us < 0.0) {
+    dispatch_us = mb_dispatcher_layer_us(lane->dispatcher);
+  }
+  MB_TRY(mb_lane_cost_create(config->cost, dispatch_us * 1e-6, config->summary_from, max_rows,
+                             &lane->cost));
+  charge_flight(lane); /* of a recorded one */
+  return MB_OK;
+}
+
+size_t mb_lane_longest_move(const mb_lane *lane) {
+  return lane->cost != NULL && lane->role == MB_REPLAY_ONLINE
+             ? mb_lane_cost_effect_delay(lane->cost, lane->shape.n_layers - 1)
+             : 0;
 }
 
 size_t mb_lane_n_slices(const mb_lane *lane) {
@@ -404,6 +437,20 @@ static bool pays(mb_lane *lane, size_t n_window_steps, const double *load) {
   return mb_trigger_weigh(lane->trigger, &plan, lane->flight.pending, lane->share, lane->count);
 }
 
+/* Layers take effect one after the other where their weights move so. Hindsight waits for nothing.
+ */
+static void set_effect_steps(mb_lane *lane, size_t step) {
+  mb_flight *flight = &lane->flight;
+  bool one_by_one = lane->cost != NULL && lane->role == MB_REPLAY_ONLINE;
+  size_t n_replaced = 0;
+
+  for (size_t l = 0; l < lane->shape.n_layers; l++) {
+    size_t delay = one_by_one ? mb_lane_cost_effect_delay(lane->cost, n_replaced) : 0;
+    flight->effect_step[l] = flight->pending[l] ? (int64_t)(step + delay) : -1;
+    n_replaced += flight->pending[l];
+  }
+}
+
 mb_status mb_lane_plan(mb_lane *lane, size_t step, size_t delay, size_t n_window_steps,
                        const double *load, const double *next) {
   assert(lane->planner != NULL);
@@ -420,9 +467,7 @@ mb_status mb_lane_plan(mb_lane *lane, size_t step, size_t delay, size_t n_window
   if (status == MB_OK && lane->trigger != NULL && !pays(lane, n_window_steps, load)) {
     mb_tally_leave_out(&lane->tally, step);
   }
-  for (size_t l = 0; l < lane->shape.n_layers; l++) {
-    lane->flight.effect_step[l] = lane->flight.pending[l] ? (int64_t)(step + delay) : -1;
-  }
+  set_effect_steps(lane, step + delay);
   if (status == MB_OK) {
     status = describe_flight(lane, load, next);
   }
@@ -431,6 +476,7 @@ mb_status mb_lane_plan(mb_lane *lane, size_t step, size_t delay, size_t n_window
                    mb_error_message());
   }
   lane->flight.flying = true;
+  charge_flight(lane);
   return MB_OK;
 }
 
@@ -462,11 +508,16 @@ static mb_status record_plan(mb_lane *lane, const mb_replay_sink *sink) {
                            .gpu_load_after = flight->load_after,
                            .moved_experts = flight->moved_experts,
                            .physical_to_logical_map = flight->physical_to_logical_map,
-                           .planner_seconds = flight->planner_seconds};
+                           .planner_seconds = flight->planner_seconds,
+                           .movement =
+                               lane->cost != NULL ? mb_lane_cost_get_movement(lane->cost) : NULL};
 
   flight->flying = false;
   flight->n_plans++;
   mb_tally_plan(&lane->tally, &record);
+  if (lane->cost != NULL) {
+    mb_lane_cost_land(lane->cost, flight->effect_step);
+  }
   return sink->plan(sink->context, &record);
 }
 
@@ -500,6 +551,7 @@ mb_status mb_lane_land(mb_lane *lane, size_t step, const mb_replay_sink *sink) {
     MB_TRY(record_plan(lane, sink));
     if (lane->recorded != NULL) {
       MB_TRY(take_recorded(lane));
+      charge_flight(lane);
     }
   }
   return MB_OK;
@@ -519,12 +571,15 @@ size_t mb_lane_next_effect(const mb_lane *lane, size_t step) {
 
 void mb_lane_score(mb_lane *lane, size_t layer, const mb_dispatch_load *load, double *share,
                    double *slot_load, mb_layer_score *score) {
-  if (mb_dispatcher_is_even(lane->dispatcher)) {
+  if (lane->cost == NULL && mb_dispatcher_is_even(lane->dispatcher)) {
     mb_score_even(&lane->shape, &lane->layer[layer], load->load, share, score);
     return;
   }
   mb_dispatcher_split(lane->dispatcher, layer, load, slot_load);
   mb_metrics_layer(&lane->shape, slot_load, score);
+  if (lane->cost != NULL) {
+    mb_lane_cost_layer(lane->cost, load->step, layer, slot_load);
+  }
 }
 
 void mb_lane_step(mb_lane *lane, size_t step, const mb_layer_score *score, double *step_imbalance,
@@ -534,4 +589,7 @@ void mb_lane_step(mb_lane *lane, size_t step, const mb_layer_score *score, doubl
     lane->since_mean[l] += score[l].load_mean;
   }
   mb_tally_step(&lane->tally, step, score, step_imbalance, imbalance, active_experts);
+  if (lane->cost != NULL) {
+    mb_lane_cost_step(lane->cost, step);
+  }
 }

@@ -11,6 +11,7 @@
 #include "balancer/status.h"
 #include "sim/dispatch.h"
 #include "sim/forecast.h"
+#include "sim/lane_cost.h"
 #include "sim/relabel.h"
 #include "sim/replay.h"
 #include "sim/score.h"
@@ -65,6 +66,7 @@ typedef struct mb_lane {
   mb_relabel relabel;      /* of zeroes: planners see experts as they are */
   double *relabelled_load; /* [S,L,E] scratch; NULL without relabelling, as is the next */
   int32_t *relabelled_map; /* [L,P] scratch */
+  mb_lane_cost *cost;      /* NULL: nobody asks */
   mb_tally tally;
 } mb_lane;
 
@@ -77,6 +79,14 @@ void mb_lane_fini(mb_lane *lane); /* of zeroes is fine */
  * @param share [E], slot_load [P] scratch. */
 void mb_lane_score(mb_lane *lane, size_t layer, const mb_dispatch_load *load, double *share,
                    double *slot_load, mb_layer_score *score);
+
+/** Gives the lane costs, where the config has a model of them. @param max_rows of the scores that
+ * the sink has not had yet. @return MB_OK; MB_ERR_MEMORY. */
+MB_NODISCARD mb_status mb_lane_start_cost(mb_lane *lane, const mb_replay_config *config,
+                                          size_t max_rows);
+
+/** Steps from when a plan would take effect without costs until its last layer does. */
+size_t mb_lane_longest_move(const mb_lane *lane);
 
 /** Slices of the window that the planner wants; 1 without a planner. */
 size_t mb_lane_n_slices(const mb_lane *lane);

@@ -6,10 +6,13 @@
 #include <string.h>
 
 static const mb_metric metrics[] = {
-#define MB_METRIC(name, unit, dims, better, formula) {#name, unit, dims, better, formula},
+#define MB_METRIC(name, unit, dims, better, formula) {#name, unit, dims, better, formula, false},
+#define MB_COST_METRIC(name, unit, dims, better, formula) \
+  {#name, unit, dims, better, formula, true},
 #include "sim/metrics.def"
 #undef MB_METRIC
-    {NULL, NULL, NULL, NULL, NULL}};
+#undef MB_COST_METRIC
+    {.name = NULL}};
 
 const mb_metric *mb_metrics(void) {
   return metrics;

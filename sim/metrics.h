@@ -2,6 +2,7 @@
 #ifndef MB_SIM_METRICS_H
 #define MB_SIM_METRICS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -19,6 +20,7 @@ typedef struct mb_metric {
   const char *dims;   /* letters of design's shapes, "T,L"; "" for a single number */
   const char *better; /* "lower", "higher", "none" */
   const char *formula;
+  bool of_cost; /* recorded only where a config has costs */
 } mb_metric;
 
 /** All metrics in the order of metrics.def, ended by an entry whose name is NULL. Static. */

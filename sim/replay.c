@@ -256,7 +256,11 @@ static mb_status replay_start(replay *r) {
   size_t kept = r->window <= r->n_steps - interval ? r->window + interval : r->n_steps;
   MB_TRY(mb_history_init(&r->history, config->shape.n_layers, config->shape.n_experts, kept));
   MB_TRY(allocate_loads(r));
-  return allocate_rows(r);
+  MB_TRY(allocate_rows(r));
+  for (size_t i = 0; i < config->n_strategies; i++) {
+    MB_TRY(mb_lane_start_cost(&r->lanes[i], config, r->max_rows));
+  }
+  return MB_OK;
 }
 
 static void replay_fini(replay *r) {
@@ -336,7 +340,7 @@ static mb_status plan_lane(replay *r, mb_lane *lane, size_t t, size_t end) {
     fill_load(r, t, end, mb_lane_n_slices(lane));
     return mb_lane_plan(lane, t, 0, end - t, r->load, r->next_load);
   case MB_REPLAY_ONLINE:
-    if (t == 0 || delay >= r->n_steps - t) {
+    if (t == 0 || delay + mb_lane_longest_move(lane) >= r->n_steps - t) {
       return MB_OK; /* nothing seen yet, or it would take effect after the end */
     }
     fill_load(r, first, t, mb_lane_n_slices(lane));
@@ -412,6 +416,10 @@ static mb_status flush_rows(replay *r) {
     size_t row = i * r->max_rows;
     MB_TRY(r->sink->steps(r->sink->context, i, r->first, r->n_rows, r->step_imbalance + row,
                           r->imbalance + row * n_layers, r->active_experts + row * n_layers));
+    if (r->sink->costs != NULL && r->lanes[i].cost != NULL) {
+      const mb_cost_rows rows = mb_lane_cost_rows(r->lanes[i].cost, r->first);
+      MB_TRY(r->sink->costs(r->sink->context, i, r->first, r->n_rows, &rows));
+    }
   }
   r->first += r->n_rows;
   r->n_rows = 0;
@@ -513,6 +521,16 @@ static mb_status replay_run(replay *r) {
   return flush_rows(r);
 }
 
+/* The costs of the strategy that never plans; NULL: there is none. */
+static const mb_lane_cost *costs_of_none(const replay *r) {
+  for (size_t i = 0; i < r->config->n_strategies; i++) {
+    if (r->lanes[i].role == MB_REPLAY_NONE) {
+      return r->lanes[i].cost;
+    }
+  }
+  return NULL;
+}
+
 static mb_status replay_summarise(replay *r, mb_replay_summary *summary) {
   size_t n = r->config->n_strategies;
   mb_replay_summary *results = calloc(n, sizeof *results);
@@ -523,6 +541,9 @@ static mb_status replay_summarise(replay *r, mb_replay_summary *summary) {
   }
   for (size_t i = 0; i < n && status == MB_OK; i++) {
     status = mb_tally_summarise(&r->lanes[i].tally, &results[i]);
+    if (status == MB_OK && r->lanes[i].cost != NULL) {
+      mb_lane_cost_summarise(r->lanes[i].cost, costs_of_none(r), &results[i].cost);
+    }
   }
   if (status == MB_OK) {
     memcpy(summary, results, n * sizeof *results);

@@ -9,6 +9,8 @@
 #include "balancer/placement.h"
 #include "balancer/planner.h"
 #include "balancer/status.h"
+#include "sim/cost.h"
+#include "sim/cost_summary.h"
 #include "sim/lane_options.h"
 #include "workloads/source.h"
 
@@ -52,6 +54,7 @@ typedef struct mb_replay_config {
   size_t n_strategies; /* >= 1 */
   const mb_replay_strategy *strategies;
   const mb_backend *backend; /* what plans are made with; NULL: mb_backend_cpu */
+  const mb_cost *cost; /* of that shape; NULL: nothing is said of time, and no time spent on it */
 } mb_replay_config;
 
 /** One plan of one strategy, as it is recorded. Borrowed for the call. */
@@ -73,6 +76,7 @@ typedef struct mb_plan_record {
   const int32_t *moved_experts; /* [L] 0 for a plan in effect at step 0: serving starts with it */
   const int32_t *physical_to_logical_map; /* [L,P] in force once all layers have taken effect */
   double planner_seconds;                 /* measured; decides nothing; 0 of a recorded plan */
+  const mb_movement *movement;            /* all layers together; NULL without costs */
 } mb_plan_record;
 
 /** Where a replay's numbers go, as it produces them; a callback's failure ends the replay. */
@@ -92,6 +96,10 @@ typedef struct mb_replay_sink {
   /* Optional, NULL: nobody asks. The loads of steps [first, first + n), each summed over layers and
      experts, [n] tokens, exact; every step once, in order, whatever the number of strategies. */
   mb_status (*step_load)(void *context, size_t first, size_t n, const double *step_load);
+  /* Optional, NULL: nobody asks. Costs of the same steps as `steps` tells, right after it; only
+     where the config has a model of them. */
+  mb_status (*costs)(void *context, size_t strategy, size_t first, size_t n,
+                     const mb_cost_rows *rows);
 } mb_replay_sink;
 
 /** A strategy's summary over the steps t >= summary_from; sim/metrics.def has the formulas. */
@@ -109,6 +117,7 @@ typedef struct mb_replay_summary {
   size_t worst_layer; /* index of the layer with the largest run_imbalance of its own */
   double worst_layer_imbalance;
   double planner_seconds; /* sum over all its plans */
+  mb_cost_summary cost;
 } mb_replay_summary;
 
 /** Steps that a strategy plans from: its own window, or the schedule's. */
@@ -129,6 +138,11 @@ MB_NODISCARD mb_status mb_replay_check(const mb_replay_config *config, const mb_
  * the last one has not taken effect yet is skipped and counted, and so is one that the strategy's
  * trigger does not want (sim/trigger.h). Interval, window and delay mean
  * nothing to recorded placements.
+ *
+ * With a cost model, what the steps and the moves take is told besides. Nothing else changes,
+ * unless weights move asynchronously: then layer i of those that a plan replaces takes effect 1 + i
+ * / layers_per_step steps later, and a plan is not made where that could be after the end.
+ * Hindsight and recorded placements keep their steps.
  *
  * With relabel = R > 0, planners see experts under other numbers: the R-th relabelling, by which
  * groups change places, and experts within their groups, in every layer otherwise. Loads and the

@@ -74,7 +74,7 @@ static mb_status run(size_t n, const mb_replay_strategy *strategies, got *g,
                              .summary_from = 13,
                              .n_strategies = n,
                              .strategies = strategies};
-  mb_replay_sink sink = {g, take_steps, take_plan, NULL, NULL};
+  mb_replay_sink sink = {.context = g, .steps = take_steps, .plan = take_plan};
   mb_source *source = NULL;
   uint32_t x = 7;
 

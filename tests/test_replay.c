@@ -151,7 +151,11 @@ static mb_status run(mb_replay_config config, size_t n_steps, const uint32_t *lo
                         .source_semantics = ""};
   mb_source *source = NULL;
   MB_TRY(mb_source_open_memory(&info, load, &source));
-  mb_replay_sink sink = {g, take_steps, take_plan, take_progress, take_load};
+  mb_replay_sink sink = {.context = g,
+                         .steps = take_steps,
+                         .plan = take_plan,
+                         .progress = take_progress,
+                         .step_load = take_load};
   mb_status status = mb_replay(&config, source, &sink, summary);
   mb_source_destroy(source);
   return status;
@@ -340,7 +344,7 @@ static void layers_one_by_one(void) {
   script s = {&d, 1, false};
   mb_replay_strategy strategies[] = {{"script", MB_REPLAY_ONLINE, &script_strategy, &s, NULL}};
   mb_replay_config config = by_hand(strategies, 1);
-  mb_replay_sink sink = {&g, take_steps, take_plan, NULL, NULL};
+  mb_replay_sink sink = {.context = &g, .steps = take_steps, .plan = take_plan};
   double load[L * E] = {0};
   mb_lane lane;
 
@@ -580,7 +584,7 @@ static void constant_memory(void) {
   size_t most = 0;
   size_t *const most_at = &most;
   size_t n_steps = 0;
-  mb_replay_sink sink = {&n_steps, count_steps, ignore_plan, NULL, NULL};
+  mb_replay_sink sink = {.context = &n_steps, .steps = count_steps, .plan = ignore_plan};
 
   CHECK_OK(mb_source_open_generator(&type, &most_at, 1, &source));
   CU_ASSERT_PTR_NOT_NULL_FATAL(source);
@@ -643,7 +647,7 @@ static void run_wide(const uint32_t *load, wide *w, mb_replay_summary summary[2]
                         .padding = "",
                         .counts = "",
                         .source_semantics = ""};
-  mb_replay_sink sink = {w, wide_steps, wide_plan, NULL, NULL};
+  mb_replay_sink sink = {.context = w, .steps = wide_steps, .plan = wide_plan};
   mb_source *source = NULL;
 
   for (int32_t l = 0; l < WIDE_LAYERS; l++) {
