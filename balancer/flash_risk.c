@@ -27,6 +27,7 @@
  * Complexity, a layer: O(S E^2) for the covariances, and 2 width + 1 times depth - 1 placements of
  * O(E P + S P). Memory a thread: E^2 doubles, of a node's experts.
  */
+#include <assert.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -138,6 +139,7 @@ static void find_statistics(work *w) {
   const size_t n = w->n;
   const double samples = (double)w->n_slices;
 
+  assert(w->cov != NULL);
   memset(w->cov, 0, n * n * sizeof *w->cov);
   for (size_t x = 0; x < n; x++) {
     w->mu[x] = w->task->total[x] / samples;

@@ -31,6 +31,7 @@
  *
  * Complexity, a layer: O(P D S) to place, O(k log D) choices of replicas for D slots in the search.
  */
+#include <assert.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -323,6 +324,7 @@ static void place_node(const mb_node_task *task, const void *context, void *scra
   const choice *best = &w.first;
 
   (void)context;
+  assert(w.weight != NULL);
   w.task = task;
   weigh_stages(&w);
   mb_replicate_slices(n, task->n_slots, task->n_slices, task->load, task->total, &rule, &w.slices,

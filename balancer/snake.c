@@ -13,6 +13,8 @@
  */
 #include "balancer/snake.h"
 
+#include <assert.h>
+
 #include "balancer/anew.h"
 #include "balancer/options.h"
 
@@ -21,6 +23,7 @@ static void snake_deal(mb_packing *packing, const mb_balance_options *options, v
 
   (void)options;
   (void)scratch;
+  assert(m > 0);
   for (size_t pack = 0; pack < m; pack++) {
     packing->pack_load[pack] = 0;
   }

@@ -254,7 +254,7 @@ static void test_vec_twin(void) {
     bool replaced[1];
     char text[8];
     s.n_experts = 1 + dice(&state) % 16;
-    s.n_slots = s.n_experts + s.n_experts % 2 + 2 * (dice(&state) % 8);
+    s.n_slots = s.n_experts + s.n_experts % 2 + 2 * (size_t)(dice(&state) % 8);
     (void)snprintf(text, sizeof text, "%zu", n_slices);
     fill_items(&state, seed % 2 == 1, n_slices * s.n_experts, load);
     load[0] += 1; /* some load */

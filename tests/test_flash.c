@@ -175,9 +175,9 @@ static void test_stage_places(void) {
 
   for (uint64_t seed = 1; seed <= N_SEEDS; seed++) {
     instance i = make_instance(seed, 0);
-    int32_t map[SLOTS_MAX];
-    int32_t twin[SLOTS_MAX];
-    int32_t ones[EXPERTS_MAX];
+    int32_t map[SLOTS_MAX] = {0};
+    int32_t twin[SLOTS_MAX] = {0};
+    int32_t ones[EXPERTS_MAX] = {0};
     for (size_t e = 0; e < i.shape.n_experts; e++) {
       ones[e] = 1;
     }
@@ -232,9 +232,9 @@ static void test_stage_search(void) {
 
   for (uint64_t seed = 1; seed <= N_SEEDS; seed++) {
     instance i = make_instance(seed, 8);
-    int32_t map[SLOTS_MAX];
-    int32_t twin[SLOTS_MAX];
-    int32_t count[EXPERTS_MAX];
+    int32_t map[SLOTS_MAX] = {0};
+    int32_t twin[SLOTS_MAX] = {0};
+    int32_t count[EXPERTS_MAX] = {0};
     double total[EXPERTS_MAX];
     sum_slices(&i, total);
     plan_instance("flash_stage", &i, NULL, map);
@@ -321,9 +321,9 @@ static void test_risk_twin(void) {
 
   for (uint64_t seed = 1; seed <= N_SEEDS; seed++) {
     instance i = make_instance(seed, 6);
-    int32_t map[SLOTS_MAX];
-    int32_t twin[SLOTS_MAX];
-    int32_t count[EXPERTS_MAX];
+    int32_t map[SLOTS_MAX] = {0};
+    int32_t twin[SLOTS_MAX] = {0};
+    int32_t count[EXPERTS_MAX] = {0};
     plan_instance("flash_risk", &i, plain, map);
     risk_counts(&i, count);
     naive_place(&i, count, risk, twin);
