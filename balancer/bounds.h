@@ -1,25 +1,12 @@
-/* balancer/bounds.h - how even a layer's GPUs can be at best: lower bounds of the largest GPU load.
+/* balancer/bounds.h - what no placement of a layer gets below, whatever a balancer does.
  *
- * What a bound holds for grows with what it leaves open:
- *
- *   bound         | fixed                            | holds for every
- *   mean          | -                                | placement and dispatch
- *   replication   | number of slots, limits of nodes | placement and dispatch
- *   node          | which experts form a group       | hierarchical placement, and dispatch
- *   largest       | replicas of each expert          | placement with these, and dispatch
- *   cardinality   | the items and their weights      | packing with as many items a pack
- *   packing       | replicas, and nodes of each slot | placement with these, under even dispatch
- *   mb_split      | the placement (balancer/split.h) | dispatch
- *
- * All are in the unit of the loads. None is above the largest GPU load that is attained but for the
- * rounding of sums, relatively some 1e-15 times the number of GPUs. Reentrant; no allocation but
- * what is said.
+ * A bound is in tokens, for the largest GPU load; over the mean GPU load it is the imbalance that
+ * the shape forces. "Gap to bound" is what is left of a placement's: load_max / bound - 1.
  */
 #ifndef MB_BALANCER_BOUNDS_H
 #define MB_BALANCER_BOUNDS_H
 
 #include <stddef.h>
-#include <stdint.h>
 
 #include "balancer/placement.h"
 
@@ -28,76 +15,73 @@ extern "C" {
 #endif
 
 /**
- * (sum of load) / D. Somebody has to do as much as all do on average.
+ * For every placement in these slots, under every dispatch: the larger of
  *
- * @param load [E] tokens of one layer, as everywhere here: finite, >= 0. Borrowed. O(E).
+ *   mean          sum of the loads / D
+ *   replication   min over replica counts c with c[e] >= 1 and sum of c = P of
+ *                 max over experts of load[e] / c[e]
+ *
+ * Proof of the second: an expert's tokens lie on as many GPUs as hold it, at most c[e] of them, so
+ * one has load[e] / c[e] of them or more. That there are no more than D such GPUs adds nothing:
+ * load[e] / D is at most the mean.
+ *
+ * The value is, to the bit, that of giving one replica after the other to the largest load[e] /
+ * c[e], which is optimal for this end. n_layers, n_groups and n_nodes don't matter.
+ *
+ * @param load [E] tokens, each finite and in [0, 2^53], their sum at most 2^60. Borrowed.
+ * @return >= the mean; 0 without load.
+ *
+ * Cost: O(E) where the mean is the larger, as it is unless few replicas meet a steep load; else
+ * O(E) for each of some 10 to 50 halvings. No allocation. Reentrant.
+ * Source: the optimality of the replication of DeepSeek EPLB for its end.
  */
-double mb_bound_mean(const mb_shape *shape, const double *load);
+double mb_bound_replication(const mb_shape *shape, const double *load);
 
 /**
- * The most replicas that an expert can have: P - (E - 1), all others having one. In hierarchical
- * mode all are on its group's node, hence P/N - (E/N - 1).
+ * The same for placements of the hierarchical policy, which keep groups whole on nodes, G/N groups,
+ * P/N slots and D/N GPUs each: the least value v >= mb_bound_replication() with
+ *
+ *   B2(group loads) <= v D/N     no node gets below the mean of its GPUs
+ *   B2(needs(v))    <= P/N       every node has the slots for its experts' replicas,
+ *                                needs(v)[g] = sum over the experts e of group g of the least
+ *                                c >= 1 with load[e] / c <= v
+ *
+ * where B2 is mb_bound_cardinality() of packing G groups onto N nodes. It follows, for one, that no
+ * expert has more than P/N - (E/N - 1) replicas; that they are on at most D/N GPUs is in the first
+ * line. Both lines are necessary for a largest GPU load of v, under every dispatch; with G = N they
+ * are all that nodes cost. Where the policy is global (mb_shape_is_hierarchical()) or N = 1, it is
+ * mb_bound_replication().
+ *
+ * @param load as above.
+ * @return >= mb_bound_replication().
+ *
+ * Cost: as above, and a sort of G numbers each. Allocates only for G > 512, and where there is no
+ * memory it takes max(mean, largest) for B2, which is a bound too. Reentrant.
+ * Source: here; B2 as below.
  */
-size_t mb_bound_replica_limit(const mb_shape *shape);
+double mb_bound_hierarchy(const mb_shape *shape, const double *load);
 
 /**
- * min over counts c of max over e of load[e] / c[e], where c[e] is in 1..mb_bound_replica_limit()
- * and the sum of c is P. However an expert's tokens are split, one of its replicas gets as much.
- * Giving each replica to the expert with the largest load / count attains the minimum; an expert
- * that has all it may have ends it.
+ * B2: for every packing of n items into m packs of exactly k = n/m each, the largest pack load is
+ * at least
  *
- * @param scratch mb_bounds_scratch_size() bytes, aligned for doubles; contents unspecified.
+ *   max over j = 0..k-1 of  the sum of the j+1 smallest among the j m + 1 largest items
+ *                         + the sum of the k-j-1 smallest of all
  *
- * Cost: O(E + (P - E) log E).
+ * (for k > 256 the first 256 of these) since one pack has at least j+1 of the j m + 1 largest
+ * items, and k-j-1 others. Never below the mean pack load and the largest item. For slots, whose
+ * weight is that of their expert over a fixed number of replicas, it bounds every placement with
+ * these numbers under even dispatch; it is mostly within a percent of what can be had, where the
+ * mean is not.
+ *
+ * @param n_items >= 1, a multiple of n_packs >= 1.
+ * @param weight  [n] in any order, within the same bounds as loads. Borrowed.
+ *
+ * Cost: a sort, and O(k min(k, 256)). Allocates only for n > 512, as above. Reentrant.
+ * Source: the pigeonhole bounds of k-partitioning, as in Babel, Kellerer, Kotov, The k-partitioning
+ * problem (1998).
  */
-double mb_bound_replication(const mb_shape *shape, const double *load, void *scratch);
-
-/**
- * Hierarchical: G/N groups go to each node, whole, so that mb_bound_cardinality() of the groups'
- * loads in N packs bounds a node's load; by D/N that bounds its GPUs. Otherwise 0.
- *
- * Cost: O(E + G log G).
- */
-double mb_bound_node(const mb_shape *shape, const double *load, void *scratch);
-
-/** max over e of load[e] / expert_count[e]: some replica gets as much. [E] each; O(E). */
-double mb_bound_largest(const mb_shape *shape, const double *load, const int32_t *expert_count);
-
-/**
- * n items, exactly k = n/m in each of m packs, w sorted descending from w[0]:
- *
- *   max over j in 0..k-1 of  sum of w[i] over i in jm-j .. jm  +  sum of the k-1-j smallest
- *
- * Of the jm+1 largest items, j+1 are in one pack, and these are no lighter than the last j+1 of
- * them; the pack's others are no lighter than the smallest there are. The mean, sum(w) / m, is
- * taken in. j = 0 says that the heaviest item is somewhere, with k-1 others.
- *
- * @param weight [n] >= 0; overwritten. n % m == 0, m >= 1, n >= 1.
- *
- * Cost: O(n log n); the C library's qsort may allocate.
- * Source: pigeonhole, as in the bounds for bin packing with cardinality constraints (k items a
- * bin).
- */
-double mb_bound_cardinality(size_t n_items, size_t n_packs, double *weight);
-
-/**
- * How well these replicas could be packed: max over nodes of mb_bound_cardinality() of the node's
- * slots, weight load / count, in the node's GPUs. In global mode all GPUs are one node.
- *
- * @param physical_to_logical_map [P] of one layer. Borrowed.
- * @param expert_count            [E] its replicas. Borrowed.
- *
- * Cost: O(P log P).
- */
-double mb_bound_packing(const mb_shape *shape, const double *load,
-                        const int32_t *physical_to_logical_map, const int32_t *expert_count,
-                        void *scratch);
-
-/** The largest of mean, replication and node: nothing that fits the shape does better. */
-double mb_bound_any(const mb_shape *shape, const double *load, void *scratch);
-
-/** Bytes of scratch: 36 an expert or 8 a slot, whichever is more. */
-size_t mb_bounds_scratch_size(const mb_shape *shape);
+double mb_bound_cardinality(size_t n_items, size_t n_packs, const double *weight);
 
 #ifdef __cplusplus
 }
