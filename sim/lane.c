@@ -419,7 +419,7 @@ static mb_status ask_planner(mb_lane *lane, size_t n_window_steps, const double 
 /* Whether a plan is wanted in any layer, before anybody makes one. */
 static bool is_due(mb_lane *lane, const double *load) {
   mb_trigger_floors(lane->trigger, &lane->shape, mb_lane_n_slices(lane), load, lane->floor,
-                    lane->share, lane->count);
+                    lane->share);
   return mb_trigger_ask(lane->trigger, lane->shape.n_layers, lane->since_max, lane->since_mean,
                         lane->floor, lane->due);
 }

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "balancer/bounds.h"
+
 static const char PERIODIC[] = "periodic";
 static const char THRESHOLD[] = "threshold";
 static const char COST_AWARE[] = "cost_aware";
@@ -33,32 +35,15 @@ static double sum_of(size_t n, const double *value) {
   return sum;
 }
 
-/* The largest share of a replica, at its lowest. */
-static double largest_replica(const mb_shape *shape, const double *load, int32_t *count) {
-  size_t largest = 0;
-
-  for (size_t e = 0; e < shape->n_experts; e++) {
-    count[e] = 1;
-  }
-  for (size_t p = shape->n_experts; p <= shape->n_slots; p++) {
-    for (size_t e = 0; e < shape->n_experts; e++) {
-      bool larger = load[e] / (double)count[e] > load[largest] / (double)count[largest];
-      largest = larger ? e : largest;
-    }
-    count[largest] += p < shape->n_slots;
-  }
-  return load[largest] / (double)count[largest];
-}
-
-static double floor_of(const mb_shape *shape, const double *load, int32_t *count) {
+static double floor_of(const mb_shape *shape, const double *load) {
   double mean = sum_of(shape->n_experts, load) / (double)shape->n_gpus;
-  double replica = largest_replica(shape, load, count);
+  double bound = mb_bound_hierarchy(shape, load);
 
-  return replica > mean ? replica / mean : 1.0;
+  return bound > mean ? bound / mean : 1.0;
 }
 
 void mb_trigger_floors(const mb_trigger_options *options, const mb_shape *shape, size_t n_slices,
-                       const double *load, double *floor, double *sum, int32_t *count) {
+                       const double *load, double *floor, double *sum) {
   bool bound = strcmp(options->trigger_reference, BOUND) == 0;
 
   for (size_t l = 0; l < shape->n_layers; l++) {
@@ -68,7 +53,7 @@ void mb_trigger_floors(const mb_trigger_options *options, const mb_shape *shape,
         sum[e] += load[(s * shape->n_layers + l) * shape->n_experts + e];
       }
     }
-    floor[l] = bound ? floor_of(shape, sum, count) : 1.0;
+    floor[l] = bound ? floor_of(shape, sum) : 1.0;
   }
 }
 

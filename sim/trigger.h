@@ -51,19 +51,17 @@ bool mb_trigger_ask(const mb_trigger_options *options, size_t n_layers, const do
 
 /**
  * What the largest GPU load is measured against, over the mean: 1, or with trigger_reference bound
- * what no placement gets below for the loads that are to be planned for: the mean, or the largest
- * share of a replica where the P - E extra ones go where they lower it most. 1 for a layer without
- * load.
+ * mb_bound_hierarchy() of the loads that are to be planned for: what no placement that keeps groups
+ * whole on nodes gets below, with any dispatch. 1 for a layer without load.
  *
- * @param load       [S,L,E] Borrowed.
- * @param floor      [L] caller-owned.
- * @param sum, count [E] scratch, caller-owned.
+ * @param load  [S,L,E] Borrowed.
+ * @param floor [L] caller-owned.
+ * @param sum   [E] scratch, caller-owned.
  *
- * Cost: O(L (S E + (P - E) E)) with bound. Source: the replication of DeepSeek EPLB, which is the
- * best there is for that end.
+ * Cost: O(L S E) and L bounds (balancer/bounds.h) with bound.
  */
 void mb_trigger_floors(const mb_trigger_options *options, const mb_shape *shape, size_t n_slices,
-                       const double *load, double *floor, double *sum, int32_t *count);
+                       const double *load, double *floor, double *sum);
 
 /** A planner's answer beside what is in force. Borrowed. */
 typedef struct mb_trigger_plan {

@@ -24,11 +24,14 @@ headers=$work/moved/include/moebal
 (cd "$headers" && find . -type f | sort) >"$work/headers"
 cat >"$work/headers.expected" <<'END'
 ./balancer/backend.h
+./balancer/bounds.h
 ./balancer/pack.h
+./balancer/packing_bound.h
 ./balancer/param.h
 ./balancer/placement.h
 ./balancer/planner.h
 ./balancer/rebalance.h
+./balancer/split.h
 ./balancer/status.h
 END
 diff "$work/headers.expected" "$work/headers"

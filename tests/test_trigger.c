@@ -52,27 +52,30 @@ static void thresholds(void) {
 }
 
 /* Layer 0 has 90, 60, 10 and 0 in sum, layer 1 has 200 on one expert, layer 2 nothing. With 6 slots
-   the largest replicas are 45 (90 / 2, 60 / 2, 10, 0) and 200 / 3, below the mean of 2 GPUs. */
+   the largest replicas are 45 (90 / 2, 60 / 2, 10, 0) and 200 / 3, below the mean of 2 GPUs. Two
+   nodes of one group have 150 and 10 of layer 0. */
 static void floors(void) {
   static const double load[S * L * E] = {80, 50, 10, 0, 150, 0, 0, 0, 0, 0, 0, 0,
                                          10, 10, 0,  0, 50,  0, 0, 0, 0, 0, 0, 0};
   const mb_shape wide = {L, E, 6, 1, 1, 2};
   const mb_shape narrow = {L, E, 4, 1, 1, 4};
   const mb_shape many = {L, E, 6, 1, 1, 6};
+  const mb_shape nodes = {L, E, 6, 2, 2, 2};
   mb_trigger_options options = make("threshold", "layer");
   double floor[L];
   double sum[E];
-  int32_t count[E];
 
-  mb_trigger_floors(&options, &narrow, S, load, floor, sum, count);
+  mb_trigger_floors(&options, &narrow, S, load, floor, sum);
   CU_ASSERT(floor[0] == 1.0 && floor[1] == 1.0 && floor[2] == 1.0);
   (void)snprintf(options.trigger_reference, sizeof options.trigger_reference, "bound");
-  mb_trigger_floors(&options, &wide, S, load, floor, sum, count);
+  mb_trigger_floors(&options, &wide, S, load, floor, sum);
   CU_ASSERT(floor[0] == 1.0 && floor[1] == 1.0 && floor[2] == 1.0);
-  mb_trigger_floors(&options, &narrow, S, load, floor, sum, count);
+  mb_trigger_floors(&options, &narrow, S, load, floor, sum);
   CU_ASSERT(floor[0] == 90.0 / 40.0 && floor[1] == 4.0 && floor[2] == 1.0);
-  mb_trigger_floors(&options, &many, S, load, floor, sum, count);
+  mb_trigger_floors(&options, &many, S, load, floor, sum);
   CU_ASSERT(floor[0] == 45.0 / (160.0 / 6.0) && floor[1] == (200.0 / 3.0) / (200.0 / 6.0));
+  mb_trigger_floors(&options, &nodes, S, load, floor, sum);
+  CU_ASSERT(floor[0] == 150.0 / 80.0 && floor[1] == 2.0 && floor[2] == 1.0);
 }
 
 /* Layer 0: {0,1 | 2,3} has peaks 9 + 5 in the slices, {0,2 | 1,3} has 6 + 4: 4 gained in 8 steps, 2
