@@ -34,7 +34,10 @@ mb_status mb_cell_prepare(const mb_config *config, const char *output, mb_source
   cell->replay.cost = cell->cost;
   cell->summary = calloc(config->n_strategies, sizeof *cell->summary);
   cell->n_plans = calloc(config->n_strategies, sizeof *cell->n_plans);
-  return cell->summary != NULL && cell->n_plans != NULL ? MB_OK : no_memory(cell);
+  cell->attributed = calloc(config->n_strategies, sizeof *cell->attributed);
+  return cell->summary != NULL && cell->n_plans != NULL && cell->attributed != NULL
+             ? MB_OK
+             : no_memory(cell);
 }
 
 void mb_cell_set_source(mb_cell *cell, mb_source *source) {
@@ -48,6 +51,7 @@ void mb_cell_fini(mb_cell *cell) {
   mb_cost_destroy(cell->cost);
   free(cell->summary);
   free(cell->n_plans);
+  free(cell->attributed);
   free(cell->output);
   *cell = (mb_cell){.config = NULL};
 }
@@ -91,6 +95,15 @@ static mb_status take_plan(void *context, const mb_plan_record *record) {
   return written(cell, mb_results_writer_put_plan(cell->writer, record));
 }
 
+static mb_status take_attribution(void *context, const mb_attribution_record *record) {
+  mb_cell *cell = context;
+
+  if (record->step >= (int64_t)cell->replay.summary_from) {
+    mb_attribution_add(&cell->attributed[record->strategy], record);
+  }
+  return written(cell, mb_results_writer_put_attribution(cell->writer, record));
+}
+
 static mb_status take_progress(void *context, size_t n_steps_done) {
   const mb_cell *cell = context;
 
@@ -115,7 +128,8 @@ static mb_status replay(mb_cell *cell) {
                                .plan = take_plan,
                                .progress = take_progress,
                                .step_load = take_step_load,
-                               .costs = take_costs};
+                               .costs = take_costs,
+                               .attribution = cell->config->attribution ? take_attribution : NULL};
   const mb_config *config = cell->config;
   const mb_trace_info *info = mb_source_get_info(cell->source);
   size_t merge = (size_t)config->merge;
@@ -126,7 +140,8 @@ static mb_status replay(mb_cell *cell) {
                                     .seed = config->trace_file == NULL ? config->loads_seed : -1,
                                     .merge = merge,
                                     .request_lifetime = lifetime,
-                                    .expert_bytes = (double)mb_config_expert_bytes(config, info)};
+                                    .expert_bytes = (double)mb_config_expert_bytes(config, info),
+                                    .attributed = config->attribution};
 
   MB_TRY(written(
       cell, mb_results_writer_create(cell->output, &origin, &cell->replay, info, &cell->writer)));

@@ -11,6 +11,7 @@
 #include "experiments/config.h"
 #include "experiments/provenance.h"
 #include "experiments/results_write.h"
+#include "sim/attribution.h"
 #include "sim/replay.h"
 #include "workloads/source.h"
 
@@ -26,9 +27,10 @@ typedef struct mb_cell {
   mb_cost *cost; /* NULL: none */
   mb_backend_choice backend;
   mb_results_writer *writer;
-  mb_replay_summary *summary; /* [n_strategies] once it has run */
-  size_t *n_plans;            /* [n_strategies] all plans, scored or not */
-  bool unwritable;            /* it failed because the output could not be written */
+  mb_replay_summary *summary;      /* [n_strategies] once it has run */
+  size_t *n_plans;                 /* [n_strategies] all plans, scored or not */
+  mb_attribution_mean *attributed; /* [n_strategies] sums over the scored intervals */
+  bool unwritable;                 /* it failed because the output could not be written */
   mb_cell_watch watch;
   void *watcher;
   char start_time[MB_TIME_SIZE];

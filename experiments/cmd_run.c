@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "experiments/attribution_text.h"
 #include "experiments/backend.h"
 #include "experiments/cell.h"
 #include "experiments/command.h"
@@ -18,6 +19,7 @@
 #include "experiments/sweep.h"
 #include "experiments/sweep_run.h"
 #include "experiments/sweep_table.h"
+#include "experiments/wrap.h"
 
 typedef struct arguments {
   const char *config;
@@ -91,6 +93,19 @@ static void print_startups(const mb_cell *cell) {
   }
 }
 
+/* Where the imbalance of each strategy comes from, where the config asks. */
+static void print_attributions(const mb_cell *cell) {
+  for (size_t i = 0; i < cell->config->n_strategies; i++) {
+    char text[MB_ATTRIBUTION_TEXT_SIZE];
+    if (cell->attributed[i].n_intervals > 0) {
+      const mb_attribution_mean mean = mb_attribution_divide(&cell->attributed[i]);
+      mb_attribution_text(&mean, sizeof text, text);
+      (void)printf("%s: ", cell->config->strategies[i].label);
+      mb_wrap_print(stdout, strlen(cell->config->strategies[i].label) + 2, 2, text);
+    }
+  }
+}
+
 static void print_table(const mb_cell *cell) {
   int width = (int)strlen("strategy");
 
@@ -104,6 +119,7 @@ static void print_table(const mb_cell *cell) {
     print_row(cell, i, width);
   }
   print_legend(cell);
+  print_attributions(cell);
   print_startups(cell);
 }
 

@@ -630,6 +630,20 @@ static void write_strategies(FILE *stream, const mb_config *config) {
   write_references(stream, config);
 }
 
+static void write_tune(FILE *stream, const mb_config *config) {
+  static const char *const keys[] = {"objective", "split", "max_expert_bytes_per_gpu"};
+
+  (void)fputs("tune: {", stream);
+  for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
+    char key[64];
+    char text[MB_PARAM_TEXT_SIZE];
+    (void)snprintf(key, sizeof key, "tune.%s", keys[i]);
+    mb_param_format(mb_param_find(mb_config_values(), key), config, text, sizeof text);
+    (void)fprintf(stream, "%s%s: %s", i > 0 ? ", " : "", keys[i], text);
+  }
+  (void)fputs("}\n", stream);
+}
+
 mb_status mb_config_format(const mb_config *config, const mb_replay_config *replay, char **text) {
   char bytes[MB_PARAM_TEXT_SIZE];
   char *made = NULL;
@@ -658,7 +672,9 @@ mb_status mb_config_format(const mb_config *config, const mb_replay_config *repl
     (void)fputs("}\n", stream);
   }
   write_strategies(stream, config);
-  (void)fprintf(stream, "seed: %lld\nrelabel: %lld\n", (long long)config->seed,
+  write_tune(stream, config);
+  (void)fprintf(stream, "attribution: %s\nseed: %lld\nrelabel: %lld\n",
+                config->attribution ? "true" : "false", (long long)config->seed,
                 (long long)config->relabel);
   bool failed = ferror(stream) != 0;
   if (fclose(stream) != 0 || failed) {

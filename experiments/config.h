@@ -38,6 +38,10 @@ typedef struct mb_config {
   int64_t relabel;          /* which relabelling of groups and experts the balancers see; 0: none */
   int64_t request_lifetime; /* mean, in steps before `merge`; 0: not known; auto is resolved */
   mb_cost_params cost;      /* gpu: off: nothing is said of time */
+  char tune_objective[MB_PARAM_TEXT_SIZE]; /* one of mb_tune_objective_words */
+  double tune_split;                       /* share of the steps that tuning chooses on */
+  int64_t max_expert_bytes_per_gpu;        /* that tuning keeps to; 0: not given */
+  bool attribution;                        /* whether intervals are put down to causes */
   int64_t seed;
   int64_t loads_seed;               /* that the generator gets: trace.generate.seed, or seed */
   char backend[MB_PARAM_TEXT_SIZE]; /* one of mb_backend_words */

@@ -8,6 +8,7 @@
 #include "experiments/config.h"
 #include "experiments/external_planner.h"
 #include "experiments/recorded_maps.h"
+#include "experiments/tune.h"
 #include "experiments/wrap.h"
 #include "sim/lane_options.h"
 #include "workloads/generator.h"
@@ -17,7 +18,7 @@
 #define STEP_LIMIT (1 << 30)
 
 /* Columns of a key in the help; no declared key is longer. */
-enum { KEY_WIDTH = 21 };
+enum { KEY_WIDTH = 29 };
 
 #define COUNT(name, thing, start, text)                                                           \
   {                                                                                               \
@@ -91,6 +92,40 @@ const mb_param *mb_config_values(void) {
              "of all cells"),
        .word = "auto", .word_value = MB_CONFIG_FROM_AUTO,
        .offset = offsetof(mb_config, summary_from)},
+      {.key = "tune.objective",
+       .type = MB_PARAM_TEXT,
+       .unit = "",
+       .initial = "step_imbalance",
+       .choices = mb_tune_objective_words,
+       .help = "what `moebal tune` makes small",
+       .offset = offsetof(mb_config, tune_objective)},
+      {.key = "tune.split",
+       .type = MB_PARAM_REAL,
+       .unit = "1",
+       .initial = "0.5",
+       .min = 0.05,
+       .max = 0.95,
+       .help = "share of the trace's steps that it chooses on; the rest judges the choice",
+       .offset = offsetof(mb_config, tune_split)},
+      {.key = "tune.max_expert_bytes_per_gpu",
+       .type = MB_PARAM_INT,
+       .unit = "bytes",
+       .initial = "none",
+       .min = 1,
+       .max = 1e15,
+       .word = "none",
+       .word_value = 0,
+       .help =
+           "weights of experts, of all layers, that a GPU has room for; `moebal tune` has to be "
+           "given it, and leaves out settings with more slots",
+       .offset = offsetof(mb_config, max_expert_bytes_per_gpu)},
+      {.key = "attribution",
+       .type = MB_PARAM_BOOL,
+       .unit = "1",
+       .initial = "false",
+       .help = "puts the imbalance of every interval down to its causes, by replays of what could "
+               "have been: some 10 times the work of a plain run",
+       .offset = offsetof(mb_config, attribution)},
       {.key = "seed",
        .type = MB_PARAM_INT,
        .unit = "1",
@@ -144,6 +179,7 @@ const mb_config_branch *mb_config_branches(void) {
       {"schedule", "when plans are made, and from what", true},
       {"summary", "what summaries cover", true},
       {"cost", "how long steps and moves take; off unless cost.gpu is given", true},
+      {"tune", "what `moebal tune` looks for", true},
       {"strategies",
        "a list of names; LABEL: {use: NAME, PARAMETER: VALUE, ...} runs a strategy under a label "
        "of letters a-z, digits and _ . -. Without a list: lpt, maxmin, l2. none and hindsight "

@@ -103,11 +103,12 @@ mb_status mb_figure_check(const mb_figure *figure, const mb_figure_source *sourc
   const mb_results_cells *cells = mb_results_file_cells(source->file);
   char needs[512];
 
+  if (figure->sweep == NULL && source->run == NULL) {
+    return MB_FAIL(MB_ERR_PARAM, "%s shows one run, and there are %zu: choose it by --run",
+                   figure->name, cells->n_cells);
+  }
   if (figure->sweep == NULL) {
-    return source->run != NULL
-               ? MB_OK
-               : MB_FAIL(MB_ERR_PARAM, "%s shows one run, and there are %zu: choose it by --run",
-                         figure->name, cells->n_cells);
+    return figure->check != NULL ? figure->check(source->run) : MB_OK;
   }
   mb_figure_needs(figure, sizeof needs, needs);
   for (size_t i = 0; i < MB_FIGURE_KEYS_MAX && figure->sweep->keys[i] != NULL; i++) {

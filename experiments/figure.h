@@ -37,6 +37,9 @@ typedef struct mb_figure {
   const char *name;
   const char *summary;          /* what it shows, for `moebal list figures` */
   const mb_figure_sweep *sweep; /* NULL: it is a figure of one run */
+  /* Optional, NULL: every such run has what it is drawn from. MB_OK, or MB_ERR_PARAM with what the
+     run would have needed: then it is not among the figures that are drawn unasked. */
+  mb_status (*check)(const mb_results *run);
   /* Required. Writes header and rows, and a caption: what is shown, of how many steps, plans or
      seeds, and what its intervals are, in lines of text. Returns MB_OK, what reading the results
      returned (MB_ERR_FORMAT: they lack what it is drawn from), MB_ERR_UNSUPPORTED where there is

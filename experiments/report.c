@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "experiments/interrupt.h"
+#include "experiments/report_attribution.h"
 #include "experiments/report_comparison.h"
 #include "experiments/report_figures.h"
 #include "experiments/report_html.h"
@@ -204,6 +205,7 @@ static mb_status put_results(const page *p) {
     (void)fputs("</code></h3>\n", p->stream);
   }
   MB_TRY(mb_report_put_strategies(&p->source, found, p->stream));
+  MB_TRY(mb_report_put_attribution(&p->source, p->stream));
   mb_report_put_meanings(p->stream);
   (void)fputs("</section>\n", p->stream);
   return MB_OK;

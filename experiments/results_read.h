@@ -2,11 +2,13 @@
 #ifndef MB_EXPERIMENTS_RESULTS_READ_H
 #define MB_EXPERIMENTS_RESULTS_READ_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "balancer/placement.h"
 #include "balancer/status.h"
+#include "sim/attribution.h"
 #include "sim/replay.h"
 
 /** What a run says of itself. All belongs to the mb_results it came from. */
@@ -124,5 +126,28 @@ typedef struct mb_results_plans {
 MB_NODISCARD mb_status mb_results_read_plans(const mb_results *results, size_t strategy,
                                              mb_results_plans *plans);
 void mb_results_plans_fini(mb_results_plans *plans);
+
+/** Where the excess of a strategy's intervals comes from, as sim/attribution.h has it. All arrays
+ * belong to it; mb_results_attribution_fini() it. */
+typedef struct mb_results_attribution {
+  size_t n_intervals;          /* I */
+  int64_t *step, *n_steps;     /* [I] the interval [step, step + n_steps) */
+  double *load;                /* [I] tokens */
+  double *excess;              /* [I] */
+  double *parts[MB_N_PARTS];   /* each [I] */
+  double *shapley[MB_N_PARTS]; /* each [I] */
+} mb_results_attribution;
+
+/** Whether the run has any of that strategy. */
+bool mb_results_has_attribution(const mb_results *results, size_t strategy);
+
+/** @param attribution Written only on MB_OK. */
+MB_NODISCARD mb_status mb_results_read_attribution(const mb_results *results, size_t strategy,
+                                                   mb_results_attribution *attribution);
+void mb_results_attribution_fini(mb_results_attribution *attribution);
+
+/** Of the intervals that begin at a step in [from, to); false: there is none. */
+bool mb_results_attribution_mean(const mb_results_attribution *attribution, size_t from, size_t to,
+                                 mb_attribution_mean *mean);
 
 #endif

@@ -39,6 +39,16 @@ typedef enum leaf {
   SAME_GPU_BYTES,
   INTRA_NODE_BYTES,
   INTER_NODE_BYTES,
+  ATTRIBUTION_STEP,
+  ATTRIBUTION_STEPS,
+  ATTRIBUTION_LOAD,
+  ATTRIBUTION_EXCESS,
+#define MB_PART(name, text) ATTRIBUTION_##name,
+#include "sim/attribution.def"
+#undef MB_PART
+#define MB_PART(name, text) SHAPLEY_##name,
+#include "sim/attribution.def"
+#undef MB_PART
   N_LEAVES
 } leaf;
 
@@ -48,7 +58,7 @@ typedef struct leaf_spec {
   const char *group; /* below the run's group, with the strategy in between */
   const char *name;
   value_type type;
-  const char *dims; /* letters of T, K, L, D, P */
+  const char *dims; /* letters of T, L, D, P; K and I, the plans and the intervals, grow */
   /* Of metrics.def where NULL. */
   const char *unit, *better, *help;
 } leaf_spec;
@@ -79,6 +89,23 @@ static const leaf_spec specs[N_LEAVES] = {
     [SAME_GPU_BYTES] = {"plans/", "same_gpu_bytes", FLOAT64, "K", NULL, NULL, NULL},
     [INTRA_NODE_BYTES] = {"plans/", "intra_node_bytes", FLOAT64, "K", NULL, NULL, NULL},
     [INTER_NODE_BYTES] = {"plans/", "inter_node_bytes", FLOAT64, "K", NULL, NULL, NULL},
+    [ATTRIBUTION_STEP] = {"attribution/", "step", INT64, "I", "step", "none",
+                          "step at which the interval begins"},
+    [ATTRIBUTION_STEPS] = {"attribution/", "n_steps", INT64, "I", "steps", "none",
+                           "steps of the interval"},
+    [ATTRIBUTION_LOAD] = {"attribution/", "load", FLOAT64, "I", "tokens", "none",
+                          "load of the interval: its weight in a mean over intervals"},
+    [ATTRIBUTION_EXCESS] = {"attribution/", "excess", FLOAT64, "I", "1", "lower",
+                            "sum over steps and layers of max GPU load / of the mean - 1: the sum "
+                            "of the parts"},
+#define MB_PART(name, text) \
+  [ATTRIBUTION_##name] = {"attribution/", #name, FLOAT64, "I", "1", "lower", text},
+#include "sim/attribution.def"
+#undef MB_PART
+#define MB_PART(name, text) \
+  [SHAPLEY_##name] = {"attribution/shapley/", #name, FLOAT64, "I", "1", "lower", text},
+#include "sim/attribution.def"
+#undef MB_PART
 };
 
 /* Of the run, not of a strategy. */
@@ -93,6 +120,8 @@ struct mb_results_writer {
   double cost_bytes; /* of an expert that moves; 0: there are no costs */
   int32_t *layer_ids;
   char **labels;
+  bool attributed;     /* strategies that plan online have intervals with parts */
+  size_t *n_intervals; /* [n_strategies] written so far */
   hid_t step_load;
   hid_t (*dataset)[N_LEAVES]; /* [n_strategies]; H5I_INVALID_HID: not there */
 };
@@ -171,7 +200,7 @@ static hsize_t extent(const mb_results_writer *writer, char letter) {
   case 'P':
     return writer->shape.n_slots;
   default:
-    return 0; /* K: grows */
+    return 0; /* K, I: grow */
   }
 }
 
@@ -182,6 +211,10 @@ static int shape_of(const mb_results_writer *writer, const char *dims, hsize_t s
     size[i] = extent(writer, dims[i]);
   }
   return rank;
+}
+
+static bool grows(const char *dims) {
+  return dims[0] == 'K' || dims[0] == 'I';
 }
 
 /* From the last dimension on, as much as fits; plans come one at a time, steps many. */
@@ -226,7 +259,7 @@ static mb_status create_dataset(const mb_results_writer *writer, const char *nam
 
   choose_chunk(rank, size, chunk);
   memcpy(most, size, sizeof most);
-  most[0] = spec->dims[0] == 'K' ? H5S_UNLIMITED : size[0];
+  most[0] = grows(spec->dims) ? H5S_UNLIMITED : size[0];
   hid_t space = H5Screate_simple(rank, size, most);
   hid_t properties = H5Pcreate(H5P_DATASET_CREATE);
   hid_t made = H5I_INVALID_HID;
@@ -277,7 +310,22 @@ static bool has_leaf(const mb_results_writer *writer, leaf which) {
   return writer->cost_bytes > 0.0 || which < STEP_LATENCY || which > INTER_NODE_BYTES;
 }
 
-static mb_status create_strategy(mb_results_writer *writer, size_t strategy) {
+static mb_status create_attribution(mb_results_writer *writer, size_t strategy) {
+  static const char *const groups[] = {"attribution", "attribution/shapley"};
+  char name[512];
+
+  for (size_t i = 0; i < sizeof groups / sizeof *groups; i++) {
+    (void)snprintf(name, sizeof name, "/runs/%s/%s/%s", writer->run, writer->labels[strategy],
+                   groups[i]);
+    MB_TRY(create_group(writer, name, NULL));
+  }
+  for (leaf which = ATTRIBUTION_STEP; which < N_LEAVES; which++) {
+    MB_TRY(create_leaf(writer, strategy, which));
+  }
+  return MB_OK;
+}
+
+static mb_status create_strategy(mb_results_writer *writer, size_t strategy, mb_replay_role role) {
   char name[512];
 
   (void)snprintf(name, sizeof name, "/runs/%s/%s", writer->run, writer->labels[strategy]);
@@ -286,12 +334,13 @@ static mb_status create_strategy(mb_results_writer *writer, size_t strategy) {
   MB_TRY(create_group(writer, name, NULL));
   (void)snprintf(name, sizeof name, "/timing/%s/%s", writer->run, writer->labels[strategy]);
   MB_TRY(create_group(writer, name, NULL));
-  for (leaf which = 0; which < N_LEAVES; which++) {
+  for (leaf which = 0; which < ATTRIBUTION_STEP; which++) {
     if (has_leaf(writer, which)) {
       MB_TRY(create_leaf(writer, strategy, which));
     }
   }
-  return MB_OK;
+  return writer->attributed && role == MB_REPLAY_ONLINE ? create_attribution(writer, strategy)
+                                                        : MB_OK;
 }
 
 /* --- the run's attributes --- */
@@ -357,7 +406,7 @@ static mb_status create_run(mb_results_writer *writer, const mb_results_origin *
   }
   MB_TRY(create_step_load(writer));
   for (size_t i = 0; i < writer->n_strategies; i++) {
-    MB_TRY(create_strategy(writer, i));
+    MB_TRY(create_strategy(writer, i, replay->strategies[i].role));
   }
   return MB_OK;
 }
@@ -386,9 +435,10 @@ static mb_status copy_names(mb_results_writer *writer, const char *run,
   writer->run = strdup(run);
   writer->labels = calloc(n, sizeof *writer->labels);
   writer->dataset = calloc(n, sizeof *writer->dataset);
+  writer->n_intervals = calloc(n, sizeof *writer->n_intervals);
   writer->layer_ids = calloc(info->n_layers, sizeof *writer->layer_ids);
   bool complete = writer->run != NULL && writer->labels != NULL && writer->dataset != NULL &&
-                  writer->layer_ids != NULL;
+                  writer->n_intervals != NULL && writer->layer_ids != NULL;
   for (size_t i = 0; complete && i < n; i++) {
     writer->n_strategies = i + 1;
     for (leaf which = 0; which < N_LEAVES; which++) {
@@ -417,6 +467,7 @@ mb_status mb_results_writer_create(const char *path, const mb_results_origin *or
   made->shape = replay->shape;
   made->n_steps = info->n_steps;
   made->cost_bytes = replay->cost != NULL ? replay->cost->expert_bytes : 0.0;
+  made->attributed = origin->attributed;
   mb_status status = mb_new_file_open(path, &made->path);
   if (status == MB_OK) {
     status = copy_names(made, origin->run, replay, info);
@@ -435,7 +486,7 @@ mb_status mb_results_writer_create(const char *path, const mb_results_origin *or
   return MB_OK;
 }
 
-/* Writes n rows from `first` on; a dataset with K rows grows to hold them. */
+/* Writes n rows from `first` on; a dataset whose rows are not known before grows to hold them. */
 static mb_status write_dataset(const mb_results_writer *writer, hid_t dataset,
                                const leaf_spec *spec, size_t first, size_t n, const void *values) {
   hsize_t start[MAX_RANK] = {first};
@@ -443,7 +494,7 @@ static mb_status write_dataset(const mb_results_writer *writer, hid_t dataset,
   int rank = shape_of(writer, spec->dims, size);
 
   size[0] = first + n;
-  bool written = spec->dims[0] != 'K' || H5Dset_extent(dataset, size) >= 0;
+  bool written = !grows(spec->dims) || H5Dset_extent(dataset, size) >= 0;
   size[0] = n;
   hid_t memory = H5Screate_simple(rank, size, NULL);
   hid_t file = H5Dget_space(dataset);
@@ -513,6 +564,23 @@ mb_status mb_results_writer_put_plan(mb_results_writer *writer, const mb_plan_re
     MB_TRY(put_movement(writer, s, k, record->movement));
   }
   return write_rows(writer, s, PLANNER_SECONDS, k, 1, &record->planner_seconds);
+}
+
+mb_status mb_results_writer_put_attribution(mb_results_writer *writer,
+                                            const mb_attribution_record *record) {
+  size_t s = record->strategy;
+  size_t i = writer->n_intervals[s]++;
+
+  MB_TRY(write_rows(writer, s, ATTRIBUTION_STEP, i, 1, &record->step));
+  MB_TRY(write_rows(writer, s, ATTRIBUTION_STEPS, i, 1, &record->n_steps));
+  MB_TRY(write_rows(writer, s, ATTRIBUTION_LOAD, i, 1, &record->load));
+  MB_TRY(write_rows(writer, s, ATTRIBUTION_EXCESS, i, 1, &record->excess));
+  for (size_t part = 0; part < MB_N_PARTS; part++) {
+    MB_TRY(
+        write_rows(writer, s, (leaf)(ATTRIBUTION_granularity + part), i, 1, &record->parts[part]));
+    MB_TRY(write_rows(writer, s, (leaf)(SHAPLEY_granularity + part), i, 1, &record->shapley[part]));
+  }
+  return MB_OK;
 }
 
 mb_status mb_results_writer_put_startup(mb_results_writer *writer, size_t strategy,
@@ -591,6 +659,7 @@ void mb_results_writer_destroy(mb_results_writer *writer) {
   }
   free(writer->labels);
   free(writer->dataset);
+  free(writer->n_intervals);
   free(writer->layer_ids);
   free(writer->run);
   free(writer);

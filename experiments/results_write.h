@@ -2,6 +2,7 @@
 #ifndef MB_EXPERIMENTS_RESULTS_WRITE_H
 #define MB_EXPERIMENTS_RESULTS_WRITE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -20,6 +21,7 @@ typedef struct mb_results_origin {
   size_t merge;            /* steps of the trace in one of the run, >= 1 */
   size_t request_lifetime; /* mean, in steps of the run; 0: unknown */
   double expert_bytes;     /* weights of one expert of one layer; 0: unknown */
+  bool attributed;         /* mb_results_writer_put_attribution() will be called */
 } mb_results_origin;
 
 /** A results file with one run, being written: under a temporary name in the same folder. */
@@ -61,6 +63,9 @@ MB_NODISCARD mb_status mb_results_writer_put_costs(mb_results_writer *writer, si
                                                    const mb_cost_rows *rows);
 MB_NODISCARD mb_status mb_results_writer_put_plan(mb_results_writer *writer,
                                                   const mb_plan_record *record);
+
+MB_NODISCARD mb_status mb_results_writer_put_attribution(mb_results_writer *writer,
+                                                         const mb_attribution_record *record);
 
 /** Notes how long a planner that is a program took to start: an attribute of its planner_seconds.
  */

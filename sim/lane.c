@@ -354,12 +354,10 @@ static void relabel_input(mb_lane *lane, mb_plan_input *input) {
 }
 
 /* Puts the planner's answer back. */
-static void relabel_output(mb_lane *lane) {
-  mb_flight *flight = &lane->flight;
-
+static void relabel_output(const mb_lane *lane, mb_plan_output *output) {
   for (size_t l = 0; l < lane->shape.n_layers; l++) {
-    int32_t *map = flight->physical_to_logical_map + l * lane->shape.n_slots;
-    if (flight->pending[l]) {
+    int32_t *map = output->physical_to_logical_map + l * lane->shape.n_slots;
+    if (output->replaced[l]) {
       mb_relabel_to_experts(&lane->relabel, l, map, map);
     }
   }
@@ -381,6 +379,25 @@ static void rearrange(mb_lane *lane) {
   lane->flight.planner_seconds += mb_clock_seconds() - start;
 }
 
+mb_status mb_lane_ask(mb_lane *lane, mb_planner *planner, const mb_plan_input *input,
+                      mb_plan_output *output, double *seconds) {
+  mb_plan_input seen = *input;
+  bool relabelled = lane->relabelled_load != NULL;
+
+  if (relabelled) {
+    relabel_input(lane, &seen);
+  }
+  double start = mb_clock_seconds();
+  MB_TRY(mb_planner_plan(planner, &seen, output));
+  if (seconds != NULL) {
+    *seconds = mb_clock_seconds() - start;
+  }
+  if (relabelled) {
+    relabel_output(lane, output);
+  }
+  return MB_OK;
+}
+
 static mb_status ask_planner(mb_lane *lane, size_t n_window_steps, const double *load) {
   mb_flight *flight = &lane->flight;
   size_t n_layers = lane->shape.n_layers;
@@ -389,31 +406,22 @@ static mb_status ask_planner(mb_lane *lane, size_t n_window_steps, const double 
     lane->imbalance[l] = lane->since_mean[l] > 0.0 ? lane->since_max[l] / lane->since_mean[l] : NAN;
   }
   memset(flight->pending, 0, n_layers * sizeof *flight->pending);
-  mb_plan_input input = {.shape = lane->shape,
-                         .step = flight->step,
-                         .n_window_steps = n_window_steps,
-                         .n_slices = mb_lane_n_slices(lane),
-                         .load = load,
-                         .physical_to_logical_map = lane->physical_to_logical_map,
-                         .imbalance = lane->imbalance};
+  const mb_plan_input input = {.shape = lane->shape,
+                               .step = flight->step,
+                               .n_window_steps = n_window_steps,
+                               .n_slices = mb_lane_n_slices(lane),
+                               .load = load,
+                               .physical_to_logical_map = lane->physical_to_logical_map,
+                               .imbalance = lane->imbalance};
   mb_plan_output output = {flight->pending, flight->physical_to_logical_map};
-  bool relabelled = lane->relabelled_load != NULL;
-  if (relabelled) {
-    relabel_input(lane, &input);
-  }
-  double start = mb_clock_seconds();
-  mb_status status = mb_planner_plan(lane->planner, &input, &output);
-  flight->planner_seconds = mb_clock_seconds() - start;
-  if (status == MB_OK && relabelled) {
-    relabel_output(lane);
-  }
+  MB_TRY(mb_lane_ask(lane, lane->planner, &input, &output, &flight->planner_seconds));
   if (lane->trigger != NULL) {
     keep_undue(lane);
   }
-  if (status == MB_OK && lane->post_pass != NULL) {
+  if (lane->post_pass != NULL) {
     rearrange(lane);
   }
-  return status;
+  return MB_OK;
 }
 
 /* Whether a plan is wanted in any layer, before anybody makes one. */

@@ -91,6 +91,11 @@ size_t mb_lane_longest_move(const mb_lane *lane);
 /** Slices of the window that the planner wants; 1 without a planner. */
 size_t mb_lane_n_slices(const mb_lane *lane);
 
+/** mb_planner_plan() of a planner of the lane's kind, which sees experts under the lane's labels.
+ * @param seconds what the planner took; or NULL. */
+MB_NODISCARD mb_status mb_lane_ask(mb_lane *lane, mb_planner *planner, const mb_plan_input *input,
+                                   mb_plan_output *output, double *seconds);
+
 /**
  * Makes a plan at `step`, to take effect at step + delay; skips and counts it where the last one is
  * still in flight, and leaves it out and counts it where the strategy's trigger says so: before or

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "sim/attribution.h"
 #include "sim/history.h"
 #include "sim/lane.h"
 #include "sim/score.h"
@@ -24,10 +25,11 @@ typedef struct replay {
   mb_window recent; /* the last `window` steps before the plans that are due, added up */
   mb_window
       next; /* the interval that starts now: what hindsight looks at, and plans are judged by */
-  mb_window other;   /* a slice of any of these */
-  double *load;      /* [S,L,E] what a planner gets; S is the most that one wants */
-  double *next_load; /* [L,E] `next` */
-  mb_lane *lanes;    /* [n_strategies] */
+  mb_window other;               /* a slice of any of these */
+  double *load;                  /* [S,L,E] what a planner gets; S is the most that one wants */
+  double *next_load;             /* [L,E] `next` */
+  mb_lane *lanes;                /* [n_strategies] */
+  mb_attribution **attributions; /* [n_strategies] NULL where nobody asks */
 
   /* The scores that the sink has not had yet: steps [first, first + n_rows), for each lane
      [max_rows] rows. */
@@ -241,6 +243,22 @@ static mb_status allocate_loads(replay *r) {
   return MB_OK;
 }
 
+/* Where the sink asks: the strategies that plan online. */
+static mb_status start_attributions(replay *r) {
+  size_t n = r->config->n_strategies;
+
+  r->attributions = calloc(n, sizeof(mb_attribution *));
+  if (r->attributions == NULL) {
+    return MB_FAIL(MB_ERR_MEMORY, "out of memory: %zu strategies", n);
+  }
+  for (size_t i = 0; i < n && r->sink->attribution != NULL; i++) {
+    if (r->lanes[i].role == MB_REPLAY_ONLINE) {
+      MB_TRY(mb_attribution_create(r->config, &r->lanes[i], &r->attributions[i]));
+    }
+  }
+  return MB_OK;
+}
+
 static mb_status replay_start(replay *r) {
   const mb_replay_config *config = r->config;
   size_t interval = smaller(config->interval, r->n_steps);
@@ -254,6 +272,7 @@ static mb_status replay_start(replay *r) {
     r->window = r->lanes[i].window > r->window ? r->lanes[i].window : r->window;
   }
   size_t kept = r->window <= r->n_steps - interval ? r->window + interval : r->n_steps;
+  MB_TRY(start_attributions(r));
   MB_TRY(mb_history_init(&r->history, config->shape.n_layers, config->shape.n_experts, kept));
   MB_TRY(allocate_loads(r));
   MB_TRY(allocate_rows(r));
@@ -264,6 +283,10 @@ static mb_status replay_start(replay *r) {
 }
 
 static void replay_fini(replay *r) {
+  for (size_t i = 0; i < r->config->n_strategies && r->attributions != NULL; i++) {
+    mb_attribution_destroy(r->attributions[i]);
+  }
+  free((void *)r->attributions);
   for (size_t i = 0; i < r->config->n_strategies && r->lanes != NULL; i++) {
     mb_lane_fini(&r->lanes[i]);
   }
@@ -457,6 +480,9 @@ static void tally_lane(replay *r, size_t i, size_t from, size_t to) {
 
   for (size_t t = from; t < to; t++) {
     size_t row = i * r->max_rows + (t - r->first);
+    if (r->attributions[i] != NULL) {
+      mb_attribution_step(r->attributions[i], r->score + row * n_layers);
+    }
     mb_lane_step(&r->lanes[i], t, r->score + row * n_layers, r->step_imbalance + row,
                  r->imbalance + row * n_layers, r->active_experts + row * n_layers);
   }
@@ -493,6 +519,34 @@ static size_t quiet_until(const replay *r, size_t t, size_t end) {
   return until;
 }
 
+static void begin_attributions(replay *r) {
+  for (size_t i = 0; i < r->config->n_strategies; i++) {
+    if (r->attributions[i] != NULL) {
+      mb_attribution_begin(r->attributions[i]);
+    }
+  }
+}
+
+/* The interval is scored, and its steps are still in the history. */
+static mb_status end_attributions(replay *r, size_t start, size_t end) {
+  mb_attribution_record record;
+  bool found = false;
+
+  for (size_t i = 0; i < r->config->n_strategies; i++) {
+    if (r->attributions[i] == NULL) {
+      continue;
+    }
+    fill_load(r, start, end, mb_lane_n_slices(&r->lanes[i]));
+    MB_TRY(
+        mb_attribution_end(r->attributions[i], &r->history, start, end, r->load, &record, &found));
+    if (found) {
+      MB_TRY(r->sink->attribution(r->sink->context, &record));
+    }
+    MB_TRY(report_progress(r, end));
+  }
+  return MB_OK;
+}
+
 /* From one due plan at step `start` to the next at `end`. */
 static mb_status replay_interval(replay *r, size_t start, size_t end) {
   /* Before reading on, while the steps that leave the window are still there. */
@@ -500,6 +554,7 @@ static mb_status replay_interval(replay *r, size_t start, size_t end) {
   absorb_all(r, start);
   MB_TRY(read_until(r, end));
   MB_TRY(land_all(r, start));
+  begin_attributions(r);
   MB_TRY(plan_all(r, start, end));
   for (size_t t = start, until = start; t < end; t = until) {
     MB_TRY(land_all(r, t));
@@ -510,7 +565,7 @@ static mb_status replay_interval(replay *r, size_t start, size_t end) {
     }
     MB_TRY(report_progress(r, until));
   }
-  return MB_OK;
+  return end_attributions(r, start, end);
 }
 
 static mb_status replay_run(replay *r) {

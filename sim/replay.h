@@ -79,6 +79,28 @@ typedef struct mb_plan_record {
   const mb_movement *movement;            /* all layers together; NULL without costs */
 } mb_plan_record;
 
+/** The parts of an interval's excess; sim/attribution.h has their formulas. */
+typedef enum mb_part_index {
+  MB_PART_GRANULARITY,
+  MB_PART_HIERARCHY,
+  MB_PART_PACKING,
+  MB_PART_NOISE,
+  MB_PART_STALENESS,
+  MB_PART_DELAY,
+  MB_PART_DISPATCH,
+  MB_N_PARTS
+} mb_part_index;
+
+/** Where the excess of one strategy in one interval comes from. Borrowed for the call. */
+typedef struct mb_attribution_record {
+  size_t strategy;
+  int64_t step, n_steps; /* the interval [step, step + n_steps) */
+  double load;           /* tokens of all its steps, layers and experts */
+  double excess;         /* sum over steps and layers of max GPU load / of the mean - 1 */
+  const double *parts;   /* [MB_N_PARTS] they add up to the excess */
+  const double *shapley; /* [MB_N_PARTS] so do these */
+} mb_attribution_record;
+
 /** Where a replay's numbers go, as it produces them; a callback's failure ends the replay. */
 typedef struct mb_replay_sink {
   void *context;
@@ -100,6 +122,10 @@ typedef struct mb_replay_sink {
      where the config has a model of them. */
   mb_status (*costs)(void *context, size_t strategy, size_t first, size_t n,
                      const mb_cost_rows *rows);
+  /* Optional, NULL: nobody asks, and the replay takes no time for it. The intervals of each
+     strategy that plans online, in order, but for the one from step 0, before any plan, and those
+     without load. */
+  mb_status (*attribution)(void *context, const mb_attribution_record *record);
 } mb_replay_sink;
 
 /** A strategy's summary over the steps t >= summary_from; sim/metrics.def has the formulas. */

@@ -547,7 +547,7 @@ static void test_schema(void) {
   CU_ASSERT_EQUAL(fclose(stream), 0);
   check_line_widths(text);
   for (const mb_param *param = mb_generator_find("domains")->params; param->key != NULL; param++) {
-    (void)snprintf(key, sizeof key, "\n    %-21s %c", param->key, param->help[0]);
+    (void)snprintf(key, sizeof key, "\n    %-29s %c", param->key, param->help[0]);
     CU_ASSERT_PTR_NOT_NULL(strstr(text, key));
   }
   unwrap(text);

@@ -1,0 +1,402 @@
+/* experiments/tune.c */
+#include "experiments/tune.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "experiments/backend.h"
+#include "experiments/interrupt.h"
+#include "experiments/progress.h"
+#include "experiments/stat_blocks.h"
+#include "experiments/stat_bootstrap.h"
+#include "sim/replay.h"
+#include "workloads/stream.h"
+
+enum { FIRST, REST, N_PARTS, RESAMPLES = 9999 };
+
+const char *const mb_tune_objective_words[] = {"step_imbalance", "step_latency", "gpu_hours", NULL};
+
+/* --- one cell's replay --- */
+
+/* A strategy's steps of one part, added up. */
+typedef struct sums {
+  double value, weight;
+} sums;
+
+/* What a replay's sink gathers. */
+typedef struct watch {
+  size_t from, half; /* scored steps begin; the second part begins */
+  double *load;      /* [T] */
+  double *series;    /* [n_strategies,T] the objective by step; NULL: only sums are wanted */
+  size_t n_steps;
+  sums (*part)[N_PARTS]; /* [n_strategies] */
+} watch;
+
+static mb_status take_load(void *context, size_t first, size_t n, const double *step_load) {
+  watch *w = context;
+
+  memcpy(w->load + first, step_load, n * sizeof *step_load);
+  return mb_interrupt_check();
+}
+
+static void take_value(watch *w, size_t strategy, size_t step, double value, double weight) {
+  if (w->series != NULL) {
+    w->series[strategy * w->n_steps + step] = value;
+  }
+  if (step >= w->from && !isnan(value)) {
+    sums *part = &w->part[strategy][step < w->half ? FIRST : REST];
+    part->value += weight * value;
+    part->weight += weight;
+  }
+}
+
+static mb_status take_steps(void *context, size_t strategy, size_t first, size_t n,
+                            const double *step_imbalance, const float *imbalance,
+                            const int32_t *active_experts) {
+  watch *w = context;
+
+  (void)imbalance;
+  (void)active_experts;
+  for (size_t t = 0; t < n; t++) {
+    take_value(w, strategy, first + t, step_imbalance[t], w->load[first + t]);
+  }
+  return MB_OK;
+}
+
+static mb_status ignore_plan(void *context, const mb_plan_record *record) {
+  (void)context;
+  (void)record;
+  return mb_interrupt_check();
+}
+
+static mb_status check_objective(const mb_tune_options *options) {
+  return options->objective == MB_TUNE_STEP_IMBALANCE
+             ? MB_OK
+             : MB_FAIL(MB_ERR_UNSUPPORTED, "the objective %s is not there yet",
+                       mb_tune_objective_words[options->objective]);
+}
+
+static void watch_fini(watch *w) {
+  free(w->load);
+  free(w->series);
+  free(w->part);
+}
+
+static mb_status watch_init(watch *w, size_t n_strategies, size_t n_steps, bool with_series) {
+  w->n_steps = n_steps;
+  w->load = calloc(n_steps, sizeof *w->load);
+  w->part = calloc(n_strategies, sizeof *w->part);
+  w->series = with_series ? calloc(n_strategies * n_steps, sizeof *w->series) : NULL;
+  return w->load != NULL && w->part != NULL && (w->series != NULL || !with_series)
+             ? MB_OK
+             : MB_FAIL(MB_ERR_MEMORY, "no memory for the scores of %zu steps", n_steps);
+}
+
+/* A cell that has been opened. */
+typedef struct opened {
+  mb_source *source;
+  mb_replay_config replay;
+} opened;
+
+static mb_status open_cell(const mb_config *config, opened *cell) {
+  mb_backend_choice backend;
+
+  cell->source = NULL;
+  MB_TRY(mb_config_open_source(config, &cell->source));
+  MB_TRY(mb_config_fit(config, mb_source_get_info(cell->source), &cell->replay));
+  MB_TRY(mb_backend_choose(config->backend, &cell->replay.shape, &backend));
+  cell->replay.backend = backend.backend;
+  return MB_OK;
+}
+
+/* @param summary [n_strategies] */
+static mb_status replay_cell(opened *cell, watch *w, mb_replay_summary *summary) {
+  const mb_replay_sink sink = {
+      .context = w, .steps = take_steps, .plan = ignore_plan, .step_load = take_load};
+
+  return mb_replay(&cell->replay, cell->source, &sink, summary);
+}
+
+/* --- the search --- */
+
+typedef struct search {
+  const mb_sweep *sweep;
+  const mb_tune_options *options;
+  mb_tune_result *result;
+} search;
+
+static mb_status check_keys(const mb_sweep *sweep) {
+  static const char *const refused[] = {"trace.", "seed", "relabel", "cluster.expert_bytes"};
+
+  for (size_t i = 0; i < sweep->n_keys; i++) {
+    for (size_t k = 0; k < sizeof refused / sizeof *refused; k++) {
+      if (strncmp(sweep->key[i], refused[k], strlen(refused[k])) == 0) {
+        return MB_FAIL(MB_ERR_PARAM,
+                       "%s is swept, which is nothing to deploy: sweep keys of schedule, cluster, "
+                       "parameters or cost",
+                       sweep->key[i]);
+      }
+    }
+  }
+  return MB_OK;
+}
+
+/* Weights of experts on a GPU; 0: not known. */
+static double gpu_bytes(const mb_config *config, const mb_trace_info *info) {
+  return (double)mb_config_expert_bytes(config, info) * (double)info->n_layers *
+         (double)(config->slots / config->gpus);
+}
+
+static mb_status set_parts(search *s, size_t n_steps, size_t from) {
+  mb_tune_result *result = s->result;
+
+  result->n_steps = n_steps;
+  result->from = from;
+  result->half = (size_t)llround(s->options->split * (double)n_steps);
+  if (result->half <= from || result->half >= n_steps) {
+    return MB_FAIL(MB_ERR_PARAM,
+                   "the first part of %zu steps, of %zu, has to go beyond summary.from, %zu, and "
+                   "leave a rest",
+                   result->half, n_steps, from);
+  }
+  return MB_OK;
+}
+
+static mb_status add_candidates(search *s, size_t cell, const watch *w, double bytes,
+                                const mb_replay_summary *summary) {
+  mb_tune_result *result = s->result;
+  const mb_config *config = s->sweep->cell[cell].config;
+  mb_tune_candidate *grown = realloc(
+      result->candidate, (result->n_candidates + config->n_strategies) * sizeof *result->candidate);
+
+  if (grown == NULL) {
+    return MB_FAIL(MB_ERR_MEMORY, "no memory for %zu candidates", result->n_candidates);
+  }
+  result->candidate = grown;
+  for (size_t i = 0; i < config->n_strategies; i++) {
+    const sums *part = w->part[i];
+    if (config->strategies[i].role == MB_REPLAY_ONLINE && part[FIRST].weight > 0.0 &&
+        part[REST].weight > 0.0) {
+      grown[result->n_candidates++] =
+          (mb_tune_candidate){.cell = cell,
+                              .strategy = i,
+                              .first = part[FIRST].value / part[FIRST].weight,
+                              .rest = part[REST].value / part[REST].weight,
+                              .moved_experts = summary[i].moved_experts,
+                              .gpu_bytes = bytes};
+    }
+  }
+  return MB_OK;
+}
+
+static mb_status try_opened(search *s, size_t cell, opened *o) {
+  const mb_config *config = s->sweep->cell[cell].config;
+  const mb_trace_info *info = mb_source_get_info(o->source);
+  double bytes = gpu_bytes(config, info);
+  watch w = {.n_steps = 0};
+
+  if (bytes == 0.0) {
+    return MB_FAIL(
+        MB_ERR_PARAM,
+        "%s: cluster.expert_bytes is auto, but the trace names no model that `moebal list "
+        "models` has: give the bytes",
+        config->path);
+  }
+  if (bytes > (double)s->options->most_bytes) {
+    s->result->n_too_large++;
+    return MB_OK;
+  }
+  MB_TRY(set_parts(s, info->n_steps, o->replay.summary_from));
+  w.from = s->result->from;
+  w.half = s->result->half;
+  mb_replay_summary *summary = calloc(config->n_strategies, sizeof *summary);
+  mb_status status = summary != NULL ? watch_init(&w, config->n_strategies, info->n_steps, false)
+                                     : MB_FAIL(MB_ERR_MEMORY, "no memory for summaries");
+  status = status == MB_OK ? replay_cell(o, &w, summary) : status;
+  status = status == MB_OK ? add_candidates(s, cell, &w, bytes, summary) : status;
+  watch_fini(&w);
+  free(summary);
+  return status;
+}
+
+static mb_status try_cell(search *s, size_t cell) {
+  opened o;
+  mb_status status = open_cell(s->sweep->cell[cell].config, &o);
+
+  status = status == MB_OK ? try_opened(s, cell, &o) : status;
+  mb_source_destroy(o.source);
+  return status;
+}
+
+/* The better on the first part; equals by what they move, then in the sweep's order. */
+static int compare_candidates(const void *a, const void *b) {
+  const mb_tune_candidate *x = a;
+  const mb_tune_candidate *y = b;
+
+  if (x->first != y->first) {
+    return x->first < y->first ? -1 : 1;
+  }
+  if (x->moved_experts != y->moved_experts) {
+    return x->moved_experts < y->moved_experts ? -1 : 1;
+  }
+  if (x->cell != y->cell) {
+    return x->cell < y->cell ? -1 : 1;
+  }
+  return (x->strategy > y->strategy) - (x->strategy < y->strategy);
+}
+
+static mb_status try_cells(search *s) {
+  mb_progress progress;
+  mb_status status = MB_OK;
+
+  mb_progress_start(&progress, "cells tried", s->sweep->n_cells, s->options->quiet);
+  for (size_t i = 0; i < s->sweep->n_cells && status == MB_OK; i++) {
+    status = try_cell(s, i);
+    mb_progress_update(&progress, i + 1);
+  }
+  mb_progress_end(&progress);
+  return status;
+}
+
+static mb_status rank(search *s) {
+  mb_tune_result *result = s->result;
+
+  if (result->n_candidates == 0) {
+    return result->n_too_large > 0
+               ? MB_FAIL(MB_ERR_PARAM,
+                         "none of %zu cells fits into %" PRId64
+                         " bytes of expert weights a GPU (tune.max_expert_bytes_per_gpu)",
+                         s->sweep->n_cells, s->options->most_bytes)
+               : MB_FAIL(MB_ERR_PARAM, "%s has no strategy that plans", s->sweep->name);
+  }
+  qsort(result->candidate, result->n_candidates, sizeof *result->candidate, compare_candidates);
+  for (size_t i = 1; i < result->n_candidates; i++) {
+    if (result->candidate[i].rest < result->candidate[result->best_rest].rest) {
+      result->best_rest = i;
+    }
+  }
+  return MB_OK;
+}
+
+/* --- what the choice gains --- */
+
+/* Differences by block, their loads in `weight`. @return how many blocks have load. */
+static size_t average(const watch *w, const double *own, const double *none,
+                      const mb_stat_blocks *blocks, double *difference, double *weight) {
+  size_t n = 0;
+
+  for (size_t b = 0; b < blocks->n_blocks; b++) {
+    double sum = 0.0;
+    double load = 0.0;
+    for (size_t t = blocks->edge[b]; t < blocks->edge[b + 1]; t++) {
+      if (!isnan(own[t]) && !isnan(none[t])) {
+        sum += w->load[t] * (own[t] - none[t]);
+        load += w->load[t];
+      }
+    }
+    if (load > 0.0) {
+      difference[n] = sum / load;
+      weight[n++] = load;
+    }
+  }
+  return n;
+}
+
+static mb_status infer(const search *s, const watch *w, const opened *o, const double *own,
+                       const double *none, double *room) {
+  size_t n_rest = w->n_steps - w->half;
+  const mb_stat_steps steps = {.first = w->half,
+                               .n_steps = w->n_steps,
+                               .interval = o->replay.interval,
+                               .window = o->replay.window,
+                               .delay = o->replay.delay};
+  mb_stat_blocks blocks;
+
+  for (size_t t = 0; t < n_rest; t++) {
+    double difference = own[w->half + t] - none[w->half + t];
+    room[t] = isnan(difference) ? 0.0 : difference;
+  }
+  MB_TRY(mb_stat_blocks_cut(&steps, room, &blocks));
+  s->result->n_blocks = average(w, own, none, &blocks, room, room + n_rest);
+  mb_stat_blocks_fini(&blocks);
+  if (s->result->n_blocks < MB_STAT_BLOCKS_MIN) {
+    return MB_OK;
+  }
+  const mb_stat_units units = {1, s->result->n_blocks, room, room + n_rest};
+  gsl_rng *rng = mb_stream_create(1, "tune", 0);
+  if (rng == NULL) {
+    return MB_FAIL(MB_ERR_MEMORY, "no memory for random numbers");
+  }
+  mb_status status =
+      mb_stat_bootstrap(&units, s->options->confidence, RESAMPLES, rng, &s->result->gain);
+  gsl_rng_free(rng);
+  return status;
+}
+
+static size_t find_none(const mb_config *config) {
+  size_t i = 0;
+
+  while (i < config->n_strategies && config->strategies[i].role != MB_REPLAY_NONE) {
+    i++;
+  }
+  assert(i < config->n_strategies); /* it always runs */
+  return i;
+}
+
+/* The chosen strategy and `none`, once more, step by step. */
+static mb_status measure_gain(search *s) {
+  mb_tune_result *result = s->result;
+  const mb_config *config = s->sweep->cell[result->candidate[0].cell].config;
+  const mb_replay_strategy pair[] = {config->strategies[find_none(config)],
+                                     config->strategies[result->candidate[0].strategy]};
+  watch w = {.from = result->from, .half = result->half};
+  mb_replay_summary summary[2];
+  opened o;
+
+  mb_status status = open_cell(config, &o);
+  if (status == MB_OK) {
+    o.replay.n_strategies = 2;
+    o.replay.strategies = pair;
+    status = watch_init(&w, 2, result->n_steps, true);
+  }
+  double *room = status == MB_OK ? calloc(2 * w.n_steps, sizeof *room) : NULL;
+  if (status == MB_OK && room == NULL) {
+    status = MB_FAIL(MB_ERR_MEMORY, "no memory for %zu steps", w.n_steps);
+  }
+  status = status == MB_OK ? replay_cell(&o, &w, summary) : status;
+  if (status == MB_OK) {
+    result->none_rest = w.part[0][REST].value / w.part[0][REST].weight;
+    status = infer(s, &w, &o, w.series + w.n_steps, w.series, room);
+  }
+  free(room);
+  watch_fini(&w);
+  mb_source_destroy(o.source);
+  return status;
+}
+
+mb_status mb_tune(const mb_sweep *sweep, const mb_tune_options *options, mb_tune_result *result) {
+  mb_tune_result made = {.gain = {NAN, NAN, ""}};
+  search s = {sweep, options, &made};
+
+  assert(options->split > 0.0 && options->split < 1.0 && options->most_bytes >= 1);
+  MB_TRY(check_objective(options));
+  MB_TRY(check_keys(sweep));
+  mb_status status = try_cells(&s);
+  status = status == MB_OK ? rank(&s) : status;
+  status = status == MB_OK ? measure_gain(&s) : status;
+  if (status != MB_OK) {
+    mb_tune_result_fini(&made);
+    return status;
+  }
+  *result = made;
+  return MB_OK;
+}
+
+void mb_tune_result_fini(mb_tune_result *result) {
+  free(result->candidate);
+  result->candidate = NULL;
+  result->n_candidates = 0;
+}
