@@ -8,6 +8,8 @@
 #include "experiments/config_schema.h"
 #include "experiments/figure.h"
 #include "experiments/wrap.h"
+#include "sim/dispatch.h"
+#include "sim/lane_options.h"
 #include "sim/metrics.h"
 #include "workloads/importer.h"
 #include "workloads/model.h"
@@ -22,6 +24,14 @@ static void list_strategies(void) {
     mb_config_print_params(stdout, strategy->params, "  ");
   }
   mb_config_print_outside(stdout, "");
+}
+
+static void list_dispatch(void) {
+  for (const mb_dispatch_type *const *type = mb_dispatch_types(); *type != NULL; type++) {
+    (void)printf("%s: %s\n", (*type)->name, (*type)->summary);
+  }
+  (void)puts("and all of them have:");
+  mb_config_print_params(stdout, mb_lane_dispatch_params(), "  ");
 }
 
 static void list_generators(void) {
@@ -87,9 +97,10 @@ static void list_metrics(void) {
 static const struct topic {
   const char *name;
   void (*list)(void);
-} topics[] = {{"strategies", list_strategies}, {"generators", list_generators},
-              {"importers", list_importers},   {"models", list_models},
-              {"figures", list_figures},       {"metrics", list_metrics}};
+} topics[] = {{"strategies", list_strategies}, {"dispatch", list_dispatch},
+              {"generators", list_generators}, {"importers", list_importers},
+              {"models", list_models},         {"figures", list_figures},
+              {"metrics", list_metrics}};
 
 static const struct topic *find_topic(const char *name) {
   for (size_t i = 0; i < sizeof topics / sizeof *topics; i++) {
@@ -110,16 +121,17 @@ static error_t parse(int key, char *value, struct argp_state *state) {
     }
     *found = find_topic(value);
     if (*found == NULL) {
-      argp_error(
-          state,
-          "there is no list of '%s'; there is strategies, generators, importers, models, figures, "
-          "metrics",
-          value);
+      argp_error(state,
+                 "there is no list of '%s'; there is strategies, dispatch, generators, importers, "
+                 "models, figures, "
+                 "metrics",
+                 value);
     }
     return 0;
   case ARGP_KEY_NO_ARGS:
-    argp_error(state,
-               "a list of what? strategies, generators, importers, models, figures, metrics");
+    argp_error(
+        state,
+        "a list of what? strategies, dispatch, generators, importers, models, figures, metrics");
     return 0;
   default:
     return ARGP_ERR_UNKNOWN;
@@ -129,7 +141,7 @@ static error_t parse(int key, char *value, struct argp_state *state) {
 static int list_command(int argc, char **argv) {
   static const struct argp argp = {
       .parser = parse,
-      .args_doc = "strategies|generators|importers|models|figures|metrics",
+      .args_doc = "strategies|dispatch|generators|importers|models|figures|metrics",
       .doc = "Lists what there is, with parameters where there are any."};
   const struct topic *found = NULL;
 
@@ -140,6 +152,6 @@ static int list_command(int argc, char **argv) {
 
 const mb_command mb_command_list = {
     .name = "list",
-    .summary = "strategies, generators, importers, models, figures or metrics",
+    .summary = "strategies, dispatch, generators, importers, models, figures or metrics",
     .run = list_command,
 };

@@ -11,7 +11,8 @@
 struct mb_dispatcher {
   const mb_dispatch_type *type;
   mb_shape shape;
-  mb_dispatch_options options; /* a state may borrow it */
+  mb_dispatch_options options; /* a state may borrow these */
+  mb_dispatch_origin origin;
   void *state;
   mb_dispatch_placement *placement; /* [L] */
 };
@@ -41,10 +42,31 @@ const mb_dispatch_type *mb_dispatch_find(const char *name) {
   return NULL;
 }
 
+/* The model of the options, or NULL. */
+static const mb_dispatch_type *type_of(const mb_dispatch_options *options) {
+  return options != NULL ? mb_dispatch_find(options->dispatch) : &mb_dispatch_even;
+}
+
+mb_dispatch_cost mb_dispatch_cost_of(const mb_dispatch_options *options) {
+  const mb_dispatch_type *type = type_of(options);
+
+  return type != NULL ? type->cost : (mb_dispatch_cost){0};
+}
+
+bool mb_dispatch_uses_sources(const mb_dispatch_options *options) {
+  const mb_dispatch_type *type = type_of(options);
+
+  return type != NULL && type->uses_sources;
+}
+
 mb_status mb_dispatcher_create(const mb_shape *shape, const mb_dispatch_options *options,
                                mb_dispatcher **dispatcher) {
-  const mb_dispatch_type *type =
-      options != NULL ? mb_dispatch_find(options->dispatch) : &mb_dispatch_even;
+  return mb_dispatcher_create_for(shape, options, NULL, dispatcher);
+}
+
+mb_status mb_dispatcher_create_for(const mb_shape *shape, const mb_dispatch_options *options,
+                                   const mb_dispatch_origin *origin, mb_dispatcher **dispatcher) {
+  const mb_dispatch_type *type = type_of(options);
 
   if (type == NULL) {
     return MB_FAIL(MB_ERR_PARAM, "there is no dispatch '%.64s'", options->dispatch);
@@ -53,6 +75,7 @@ mb_status mb_dispatcher_create(const mb_shape *shape, const mb_dispatch_options 
   if (made != NULL) {
     made->type = type;
     made->shape = *shape;
+    made->origin = origin != NULL ? *origin : (mb_dispatch_origin){0};
     made->options = options != NULL ? *options : (mb_dispatch_options){.dispatch = "even"};
     made->placement = calloc(shape->n_layers, sizeof *made->placement);
   }
@@ -60,8 +83,9 @@ mb_status mb_dispatcher_create(const mb_shape *shape, const mb_dispatch_options 
     free(made);
     return MB_FAIL(MB_ERR_MEMORY, "no memory to dispatch over %zu slots", shape->n_slots);
   }
-  mb_status status =
-      type->create != NULL ? type->create(&made->shape, &made->options, &made->state) : MB_OK;
+  mb_status status = type->create != NULL
+                         ? type->create(&made->shape, &made->options, &made->origin, &made->state)
+                         : MB_OK;
   if (status != MB_OK) {
     free(made->placement);
     free(made);

@@ -17,7 +17,18 @@ extern "C" {
 /** The parameters of all models together; one heeds its own. sim/lane_options.c declares them. */
 typedef struct mb_dispatch_options {
   char dispatch[MB_PARAM_TEXT_SIZE]; /* one of mb_dispatch_words */
+  int64_t dispatch_seed;             /* of what is drawn */
+  int64_t dispatch_sources;          /* source ranks, where loads do not say; 0: as many as GPUs */
+  char dispatch_hash[MB_PARAM_TEXT_SIZE]; /* hash: one of mb_dispatch_hash_words */
+  int64_t dispatch_block;                 /* round_robin: items of a block */
+  bool dispatch_offset_rank; /* round_robin: a block's first replica depends on the rank */
 } mb_dispatch_options;
+
+/** What loads say of the tokens that they count, besides how many there are. */
+typedef struct mb_dispatch_origin {
+  size_t n_sources; /* R of by_source, which every load then has; 0: not known */
+  size_t top_k;     /* experts that a token goes to; 0: not known, and taken for 1 */
+} mb_dispatch_origin;
 
 /** One layer's placement in force. Borrowed. */
 typedef struct mb_dispatch_placement {
@@ -28,8 +39,15 @@ typedef struct mb_dispatch_placement {
 /** What one layer got in one step. Borrowed. */
 typedef struct mb_dispatch_load {
   size_t step;
-  const uint32_t *load; /* [E] tokens */
+  const uint32_t *load;      /* [E] tokens */
+  const uint32_t *by_source; /* [R,E] adds up to load; NULL: not known where they come from */
 } mb_dispatch_load;
+
+/** What a model costs on the way of the tokens: a cost model's defaults. */
+typedef struct mb_dispatch_cost {
+  bool all_reduce;      /* the counts [E] of all ranks are added up before a token can leave */
+  double solve_seconds; /* a layer and step; 0: nothing to solve, or nobody says */
+} mb_dispatch_cost;
 
 /**
  * A model: one file, sim/dispatch_<name>.c, ending in `const mb_dispatch_type mb_dispatch_<name>`,
@@ -39,9 +57,13 @@ typedef struct mb_dispatch_load {
 typedef struct mb_dispatch_type {
   const char *name;
   const char *summary; /* required; half a sentence for `moebal list dispatch` */
+  bool whole;          /* slots get whole tokens */
+  bool uses_sources;   /* by_source makes a difference: loads without are a model of them */
+  mb_dispatch_cost cost;
   /* Optional, NULL: no state. Transfers *state, written only on MB_OK. Returns MB_ERR_PARAM,
      MB_ERR_MEMORY. */
-  mb_status (*create)(const mb_shape *shape, const mb_dispatch_options *options, void **state);
+  mb_status (*create)(const mb_shape *shape, const mb_dispatch_options *options,
+                      const mb_dispatch_origin *origin, void **state);
   /* Optional, NULL: placements need no preparation. A layer has another placement from now on. */
   void (*place)(void *state, size_t layer, const mb_dispatch_placement *placement);
   /* Required. Fills slot_load [P]: the replicas of an expert add up to its load. */
@@ -58,15 +80,28 @@ const mb_dispatch_type *mb_dispatch_find(const char *name); /* or NULL */
 
 /** Their names, NULL-terminated: the choices of the parameter. */
 extern const char *const mb_dispatch_words[];
+extern const char *const mb_dispatch_hash_words[]; /* of dispatch_hash, likewise */
+
+/** What the options' model costs, with them: nothing but even dispatch for NULL. */
+mb_dispatch_cost mb_dispatch_cost_of(const mb_dispatch_options *options);
+
+/** Whether it would make a difference to the options' model where tokens come from. */
+bool mb_dispatch_uses_sources(const mb_dispatch_options *options);
 
 /** A model at work on all layers of one shape. */
 typedef struct mb_dispatcher mb_dispatcher;
 
 /**
  * @param options    NULL: even. Copied.
+ * @param origin     Copied. NULL: nothing is known.
  * @param dispatcher Transferred: mb_dispatcher_destroy() it. Written only on MB_OK.
  * @return MB_OK; MB_ERR_PARAM; MB_ERR_MEMORY.
  */
+MB_NODISCARD mb_status mb_dispatcher_create_for(const mb_shape *shape,
+                                                const mb_dispatch_options *options,
+                                                const mb_dispatch_origin *origin,
+                                                mb_dispatcher **dispatcher);
+/** The same where nothing is known of the origin. */
 MB_NODISCARD mb_status mb_dispatcher_create(const mb_shape *shape,
                                             const mb_dispatch_options *options,
                                             mb_dispatcher **dispatcher);
