@@ -47,16 +47,10 @@ static const mb_dispatch_type *type_of(const mb_dispatch_options *options) {
   return options != NULL ? mb_dispatch_find(options->dispatch) : &mb_dispatch_even;
 }
 
-mb_dispatch_cost mb_dispatch_cost_of(const mb_dispatch_options *options) {
-  const mb_dispatch_type *type = type_of(options);
-
-  return type != NULL ? type->cost : (mb_dispatch_cost){0};
-}
-
 bool mb_dispatch_uses_sources(const mb_dispatch_options *options) {
   const mb_dispatch_type *type = type_of(options);
 
-  return type != NULL && type->uses_sources;
+  return type != NULL && type->uses_sources && (!type->lags || options->dispatch_lag > 0);
 }
 
 mb_status mb_dispatcher_create(const mb_shape *shape, const mb_dispatch_options *options,
@@ -111,7 +105,9 @@ bool mb_dispatcher_is_even(const mb_dispatcher *dispatcher) {
 }
 
 double mb_dispatcher_layer_us(const mb_dispatcher *dispatcher) {
-  return dispatcher->type->layer_us;
+  return dispatcher->type->lags && dispatcher->options.dispatch_lag > 0
+             ? 0.0
+             : dispatcher->type->layer_us;
 }
 
 void mb_dispatcher_place(mb_dispatcher *dispatcher, size_t layer,

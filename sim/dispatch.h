@@ -22,6 +22,8 @@ typedef struct mb_dispatch_options {
   char dispatch_hash[MB_PARAM_TEXT_SIZE]; /* hash: one of mb_dispatch_hash_words */
   int64_t dispatch_block;                 /* round_robin: items of a block */
   bool dispatch_offset_rank; /* round_robin: a block's first replica depends on the rank */
+  int64_t dispatch_lag;      /* lp, lp_rounded: steps that what is solved is old, 0 or 1 */
+  int64_t dispatch_tile;     /* lp_rounded, waterfill: tokens of a tile of the GEMM */
 } mb_dispatch_options;
 
 /** What loads say of the tokens that they count, besides how many there are. */
@@ -43,12 +45,6 @@ typedef struct mb_dispatch_load {
   const uint32_t *by_source; /* [R,E] adds up to load; NULL: not known where they come from */
 } mb_dispatch_load;
 
-/** What a model costs on the way of the tokens: a cost model's defaults. */
-typedef struct mb_dispatch_cost {
-  bool all_reduce;      /* the counts [E] of all ranks are added up before a token can leave */
-  double solve_seconds; /* a layer and step; 0: nothing to solve, or nobody says */
-} mb_dispatch_cost;
-
 /**
  * A model: one file, sim/dispatch_<name>.c, ending in `const mb_dispatch_type mb_dispatch_<name>`,
  * and one line in dispatches.def. Layers are split in parallel, each by one thread at a time and in
@@ -58,8 +54,8 @@ typedef struct mb_dispatch_type {
   const char *name;
   const char *summary; /* required; half a sentence for `moebal list dispatch` */
   bool whole;          /* slots get whole tokens */
-  bool uses_sources;   /* by_source makes a difference: loads without are a model of them */
-  mb_dispatch_cost cost;
+  bool uses_sources;   /* by_source makes a difference; of one that lags, where it does */
+  bool lags;           /* heeds dispatch_lag: what is a step old costs no time on the tokens' way */
   /* Optional, NULL: no state. Transfers *state, written only on MB_OK. Returns MB_ERR_PARAM,
      MB_ERR_MEMORY. */
   mb_status (*create)(const mb_shape *shape, const mb_dispatch_options *options,
@@ -81,9 +77,6 @@ const mb_dispatch_type *mb_dispatch_find(const char *name); /* or NULL */
 /** Their names, NULL-terminated: the choices of the parameter. */
 extern const char *const mb_dispatch_words[];
 extern const char *const mb_dispatch_hash_words[]; /* of dispatch_hash, likewise */
-
-/** What the options' model costs, with them: nothing but even dispatch for NULL. */
-mb_dispatch_cost mb_dispatch_cost_of(const mb_dispatch_options *options);
 
 /** Whether it would make a difference to the options' model where tokens come from. */
 bool mb_dispatch_uses_sources(const mb_dispatch_options *options);
@@ -110,7 +103,7 @@ void mb_dispatcher_destroy(mb_dispatcher *dispatcher); /* NULL is fine */
 /** Whether it is the even split, for which there is a faster way: mb_score_even(). */
 bool mb_dispatcher_is_even(const mb_dispatcher *dispatcher);
 
-/** The model's layer_us. */
+/** The model's layer_us; 0 where it lags. */
 double mb_dispatcher_layer_us(const mb_dispatcher *dispatcher);
 
 /** A layer has this placement from now on; borrowed until the next one. Before any split. */

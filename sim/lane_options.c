@@ -52,6 +52,24 @@ const mb_param *mb_lane_dispatch_params(void) {
        .initial = "true",
        .help = "dispatch round_robin: a rank begins with the replica of its number",
        .offset = offsetof(mb_lane_options, dispatch.dispatch_offset_rank)},
+      {.key = "dispatch_lag",
+       .type = MB_PARAM_INT,
+       .unit = "steps",
+       .initial = "0",
+       .min = 0,
+       .max = 1,
+       .help =
+           "dispatch lp, lp_rounded: 1: split as was best for the step before; the first evenly",
+       .offset = offsetof(mb_lane_options, dispatch.dispatch_lag)},
+      {.key = "dispatch_tile",
+       .type = MB_PARAM_INT,
+       .unit = "tokens",
+       .initial = "1",
+       .min = 1,
+       .max = 1 << 20,
+       .help =
+           "dispatch lp_rounded, waterfill: all replicas of an expert but one get multiples of it",
+       .offset = offsetof(mb_lane_options, dispatch.dispatch_tile)},
       {0}};
 
   return params;
