@@ -10,6 +10,7 @@
 #include "experiments/command.h"
 #include "experiments/config.h"
 #include "experiments/config_schema.h"
+#include "experiments/cost_print.h"
 #include "experiments/dry_run.h"
 #include "experiments/external_planner.h"
 #include "experiments/interrupt.h"
@@ -106,6 +107,19 @@ static void print_attributions(const mb_cell *cell) {
   }
 }
 
+static void print_costs(const mb_cell *cell) {
+  size_t n = cell->config->n_strategies;
+  const char **label = calloc(n, sizeof *label);
+
+  for (size_t i = 0; i < n && label != NULL; i++) {
+    label[i] = cell->config->strategies[i].label;
+  }
+  if (label != NULL && cell->cost != NULL) {
+    mb_cost_print_table(stdout, n, label, cell->summary);
+  }
+  free((void *)label);
+}
+
 static void print_table(const mb_cell *cell) {
   int width = (int)strlen("strategy");
 
@@ -121,6 +135,7 @@ static void print_table(const mb_cell *cell) {
   print_legend(cell);
   print_attributions(cell);
   print_startups(cell);
+  print_costs(cell);
 }
 
 /* A backend or policy that is not what people may expect is said aloud. */
@@ -382,18 +397,22 @@ static int run_command(int argc, char **argv) {
       .options = options,
       .parser = parse,
       .args_doc = "CONFIG",
-      .doc = "Replays the loads that CONFIG (YAML) names through its strategies, in one pass, and "
-             "writes a results file (HDF5), in the place of an older one of that name.\v"
-             "The table has, over the steps from summary.from on: run_imbalance and step_imbalance "
-             "(`moebal list metrics`), the layer with the largest run_imbalance of its own, the "
-             "mean tokens of a slot that has any, and a plan's means over all layers: experts "
-             "moved, and milliseconds of the planner.\n\n"
-             "A config with a `sweep` is run cell by cell. Each finished cell is a file in "
-             "FILE.parts until all are there and are merged; after a crash, a kill or Ctrl-C, "
-             "--resume goes on. A cell that fails is recorded with its error, and the others go "
-             "on. The table then has the run_imbalance of each strategy, a row a cell.\n\n"
-             "`moebal help config` prints all keys of a config, `moebal plot` draws figures of the "
-             "results. OMP_NUM_THREADS sets the threads; results do not depend on it."};
+      .doc =
+          "Replays the loads that CONFIG (YAML) names through its strategies, in one pass, and "
+          "writes a results file (HDF5), in the place of an older one of that name.\v"
+          "The table has, over the steps from summary.from on: run_imbalance and step_imbalance "
+          "(`moebal list metrics`), the layer with the largest run_imbalance of its own, the "
+          "mean tokens of a slot that has any, and a plan's means over all layers: experts "
+          "moved, and milliseconds of the planner. With costs (`cost` in the config) a second "
+          "table has the time: its imbalance, a step's milliseconds, the experts' share of them, "
+          "what waiting for the slowest GPU loses, what moving weights takes, and what is gained "
+          "over none.\n\n"
+          "A config with a `sweep` is run cell by cell. Each finished cell is a file in "
+          "FILE.parts until all are there and are merged; after a crash, a kill or Ctrl-C, "
+          "--resume goes on. A cell that fails is recorded with its error, and the others go "
+          "on. The table then has the run_imbalance of each strategy, a row a cell.\n\n"
+          "`moebal help config` prints all keys of a config, `moebal plot` draws figures of the "
+          "results. OMP_NUM_THREADS sets the threads; results do not depend on it."};
   arguments found = {.config = NULL};
 
   found.settings = calloc((size_t)argc + 1, sizeof *found.settings);

@@ -54,7 +54,7 @@ draw_timed() (
 of_generated() {
   draw "$1" one_run "$one_run"
   draw_timed "$1" pareto_planner_time "-F pareto_planner_time"
-  for config in pareto_moved_bytes interval_window redundancy batch_size ep_size; do
+  for config in pareto_moved_bytes rebalance_cost interval_window redundancy batch_size ep_size; do
     draw "$1" "$config" "-F $config" --resume --jobs "$jobs"
   done
 }

@@ -11,6 +11,7 @@
 #include "experiments/interrupt.h"
 #include "experiments/report_attribution.h"
 #include "experiments/report_comparison.h"
+#include "experiments/report_costs.h"
 #include "experiments/report_figures.h"
 #include "experiments/report_html.h"
 #include "experiments/report_results.h"
@@ -207,6 +208,7 @@ static mb_status put_results(const page *p) {
   MB_TRY(mb_report_put_strategies(&p->source, found, p->stream));
   MB_TRY(mb_report_put_attribution(&p->source, p->stream));
   mb_report_put_meanings(p->stream);
+  MB_TRY(mb_report_put_costs(&p->source, p->stream));
   (void)fputs("</section>\n", p->stream);
   return MB_OK;
 }

@@ -235,6 +235,19 @@ static bool is_seeds_axis(const mb_sweep_axes *axes, size_t axis) {
   return true;
 }
 
+/* A file's table of summaries has columns of costs in all its rows, or in none. */
+static mb_status check_costs(const mb_sweep *sweep) {
+  for (size_t i = 1; i < sweep->n_cells; i++) {
+    const mb_config *config = sweep->cell[i].config;
+    if (mb_config_has_cost(config) != mb_config_has_cost(sweep->cell[0].config)) {
+      return mb_yaml_fail(
+          mb_yaml_find_nearest(config->root, "cost.gpu"), MB_ERR_PARAM,
+          "cost.gpu is off in some cells and not in others: run them as two sweeps");
+    }
+  }
+  return MB_OK;
+}
+
 /* Of loads from a file a seed changes nothing: cells would be alike, and count as several. */
 static mb_status check_seeds(const mb_sweep_axes *axes, const mb_sweep *sweep) {
   bool of_file = false;
@@ -277,6 +290,7 @@ static mb_status read_tree(const mb_yaml *root, const char *path, const mb_yaml 
   }
   if (status == MB_OK) {
     status = check_seeds(&axes, sweep);
+    status = status == MB_OK ? check_costs(sweep) : status;
   }
   if (status == MB_OK && sweep_node != NULL) {
     sweep->swept = true;

@@ -365,11 +365,12 @@ static mb_status take_plan(void *context, const mb_plan_record *record) {
 
 /* 2 GPUs of a node, 2 slots each. Experts 0 and 1, on one GPU at first, have 100 tokens each of
    every step and layer, the others none: 2.5 s each. */
-static mb_status replay(const mb_cost *cost, size_t n, const mb_replay_strategy *strategies, got *g,
-                        mb_replay_summary *summary) {
+static mb_status replay_every(size_t interval, const mb_cost *cost, size_t n,
+                              const mb_replay_strategy *strategies, got *g,
+                              mb_replay_summary *summary) {
   static const int32_t ids[L] = {0, 1};
   const mb_replay_config config = {.shape = {L, 4, P, 1, 1, 2},
-                                   .interval = 4,
+                                   .interval = interval,
                                    .window = 4,
                                    .summary_from = 2,
                                    .n_strategies = n,
@@ -400,6 +401,11 @@ static mb_status replay(const mb_cost *cost, size_t n, const mb_replay_strategy 
   mb_status status = mb_replay(&config, source, &sink, summary);
   mb_source_destroy(source);
   return status;
+}
+
+static mb_status replay(const mb_cost *cost, size_t n, const mb_replay_strategy *strategies, got *g,
+                        mb_replay_summary *summary) {
+  return replay_every(4, cost, n, strategies, g, summary);
 }
 
 static mb_cost_params replay_params(void) {
@@ -461,6 +467,30 @@ static void synchronous(void) {
   mb_cost_destroy(cost);
 }
 
+/* Layers that take effect apart: the planner is waited for once, at the first of them. What is in
+   effect from the start has not moved. */
+static void apart(void) {
+  static const int64_t steps[L] = {4, 5};
+  static const int64_t at_once[L] = {0, 0};
+  static const int32_t map[L * P] = {0, 2, 1, 3, 0, 2, 1, 3};
+  const mb_replay_recorded later = {1, steps, map};
+  const mb_replay_recorded first = {1, at_once, map};
+  const mb_replay_strategy strategies[] = {{"later", MB_REPLAY_RECORDED, NULL, &later, NULL},
+                                           {"first", MB_REPLAY_RECORDED, NULL, &first, NULL}};
+  mb_cost_params params = replay_params();
+  mb_cost *cost = cost_of(&REPLAYED, &params);
+  mb_replay_summary summary[2];
+  got g;
+
+  CHECK_OK(replay(cost, 2, strategies, &g, summary));
+  for (size_t t = 0; t < T; t++) {
+    NEAR(g.stall[0][t], t == 4 ? 12.0 : t == 5 ? 5.0 : 0.0);
+    CU_ASSERT_EQUAL(g.stall[1][t], 0.0);
+  }
+  CU_ASSERT(g.moved[0].intra_node == 4 && g.moved[1].intra_node == 0);
+  mb_cost_destroy(cost);
+}
+
 /* Weights move during step 3, over half of the links: 4 s of its 20 and 4 s of all-to-all. */
 static void asynchronous(void) {
   const mb_replay_strategy strategies[] = {{"maps", MB_REPLAY_RECORDED, NULL, &SPREAD, NULL}};
@@ -487,6 +517,12 @@ static void asynchronous(void) {
   NEAR(g.stall[0][3], 4.0 / 20.0096 * 0.0096);
   NEAR(g.latency[0][3], g.latency[0][2] + g.stall[0][3]);
   mb_cost_destroy(cost);
+  /* A quarter of the links: 8 s, in which the all-to-all takes a third longer. */
+  params.contention = 0.25;
+  cost = cost_of(&REPLAYED, &params);
+  CHECK_OK(replay(cost, 1, strategies, &g, &summary));
+  NEAR(g.stall[0][3], 8.0 / 20.0096 * 0.0032);
+  mb_cost_destroy(cost);
   /* Weights that take longer than the step: it waits for the rest. */
   params.move_intra_bandwidth = 0.01; /* 100 s */
   cost = cost_of(&REPLAYED, &params);
@@ -512,11 +548,17 @@ static void layers_per_step(void) {
   NEAR(g.time_imbalance[0][5], 1.5);
   NEAR(g.time_imbalance[0][6], 1.0);
   CU_ASSERT(g.effect[1][0] == 4 && g.effect[1][1] == 4);
+  /* At step 6 the second layer would take effect after the end. */
+  CHECK_OK(replay_every(6, cost, 1, strategies, &g, summary));
+  CU_ASSERT_EQUAL(g.n_plans[0], 0);
+  NEAR(g.time_imbalance[0][7], 2.0);
   mb_cost_destroy(cost);
   params.layers_per_step = 2;
   cost = cost_of(&REPLAYED, &params);
   CHECK_OK(replay(cost, 1, strategies, &g, summary));
   CU_ASSERT(g.effect[0][0] == 5 && g.effect[0][1] == 5);
+  CHECK_OK(replay_every(6, cost, 1, strategies, &g, summary));
+  CU_ASSERT(g.n_plans[0] == 1 && g.effect[0][1] == 7);
   mb_cost_destroy(cost);
 }
 
@@ -569,6 +611,7 @@ int main(void) {
                          {"how long weights move", move_time},
                          {"refusals", refusals},
                          {"synchronous moves", synchronous},
+                         {"layers apart", apart},
                          {"asynchronous moves", asynchronous},
                          {"layers one after the other", layers_per_step},
                          {"off", off},
