@@ -27,6 +27,7 @@ typedef enum leaf {
   DUPLICATE_SLOTS,
   NODE_IMBALANCE,
   PLANNED_IMBALANCE,
+  PLANNED_GAP,
   GPU_LOAD_BEFORE,
   GPU_LOAD_AFTER,
   MOVED_EXPERTS,
@@ -73,6 +74,7 @@ static const leaf_spec specs[N_LEAVES] = {
     [DUPLICATE_SLOTS] = {"plans/", "duplicate_slots", INT32, "KL", NULL, NULL, NULL},
     [NODE_IMBALANCE] = {"plans/", "node_imbalance", FLOAT32, "KL", NULL, NULL, NULL},
     [PLANNED_IMBALANCE] = {"plans/", "planned_imbalance", FLOAT32, "KL", NULL, NULL, NULL},
+    [PLANNED_GAP] = {"plans/", "planned_gap", FLOAT32, "KL", NULL, NULL, NULL},
     [GPU_LOAD_BEFORE] = {"plans/", "gpu_load_before", FLOAT32, "KLD", NULL, NULL, NULL},
     [GPU_LOAD_AFTER] = {"plans/", "gpu_load_after", FLOAT32, "KLD", NULL, NULL, NULL},
     [MOVED_EXPERTS] = {"plans/", "moved_experts", INT32, "KL", "experts", "lower",
@@ -556,6 +558,7 @@ mb_status mb_results_writer_put_plan(mb_results_writer *writer, const mb_plan_re
     MB_TRY(write_rows(writer, s, NODE_IMBALANCE, k, 1, record->node_imbalance));
   }
   MB_TRY(write_rows(writer, s, PLANNED_IMBALANCE, k, 1, record->planned_imbalance));
+  MB_TRY(write_rows(writer, s, PLANNED_GAP, k, 1, record->planned_gap));
   MB_TRY(write_rows(writer, s, GPU_LOAD_BEFORE, k, 1, record->gpu_load_before));
   MB_TRY(write_rows(writer, s, GPU_LOAD_AFTER, k, 1, record->gpu_load_after));
   MB_TRY(write_rows(writer, s, MOVED_EXPERTS, k, 1, record->moved_experts));

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "balancer/packing_bound.h"
 #include "sim/clock.h"
 
 static bool flight_allocate(mb_flight *flight, const mb_shape *shape) {
@@ -20,10 +21,11 @@ static bool flight_allocate(mb_flight *flight, const mb_shape *shape) {
   flight->moved_experts = calloc(n_layers, sizeof *flight->moved_experts);
   flight->node_imbalance = hierarchical ? calloc(n_layers, sizeof *flight->node_imbalance) : NULL;
   flight->planned_imbalance = calloc(n_layers, sizeof *flight->planned_imbalance);
+  flight->planned_gap = calloc(n_layers, sizeof *flight->planned_gap);
   flight->load_before = calloc(n_layers * shape->n_gpus, sizeof *flight->load_before);
   flight->load_after = calloc(n_layers * shape->n_gpus, sizeof *flight->load_after);
-  return flight->planned_imbalance != NULL && flight->load_before != NULL &&
-         flight->load_after != NULL && flight->pending != NULL &&
+  return flight->planned_imbalance != NULL && flight->planned_gap != NULL &&
+         flight->load_before != NULL && flight->load_after != NULL && flight->pending != NULL &&
          flight->physical_to_logical_map != NULL && flight->effect_step != NULL &&
          flight->duplicate_slots != NULL && flight->moved_experts != NULL &&
          (flight->node_imbalance != NULL || !hierarchical);
@@ -37,6 +39,7 @@ static void flight_free(mb_flight *flight) {
   free(flight->moved_experts);
   free(flight->node_imbalance);
   free(flight->planned_imbalance);
+  free(flight->planned_gap);
   free(flight->load_before);
   free(flight->load_after);
 }
@@ -57,11 +60,12 @@ static bool lane_allocate(mb_lane *lane) {
   lane->floor = calloc(n_layers, sizeof *lane->floor);
   lane->count = calloc(n_experts, sizeof *lane->count);
   lane->share = calloc(n_experts, sizeof *lane->share);
+  lane->weight = calloc(n_slots, sizeof *lane->weight);
   return flight_allocate(&lane->flight, &lane->shape) && lane->layer != NULL &&
          lane->physical_to_logical_map != NULL && lane->expert_count != NULL &&
          lane->replicated != NULL && lane->since_max != NULL && lane->since_mean != NULL &&
          lane->imbalance != NULL && lane->due != NULL && lane->floor != NULL &&
-         lane->count != NULL && lane->share != NULL;
+         lane->count != NULL && lane->share != NULL && lane->weight != NULL;
 }
 
 /* The layer's placement has changed. */
@@ -128,6 +132,21 @@ static float part_imbalance(const mb_lane *lane, const int32_t *map, size_t n_pa
   return total > 0.0 ? (float)(max / (total / (double)n_parts)) : NAN;
 }
 
+/* How far the largest GPU load is above what packing these shares cannot avoid, relatively. */
+static float packing_gap(mb_lane *lane, const int32_t *map) {
+  double bound = mb_bound_packing(&lane->shape, lane->share, map, lane->weight);
+  double max = 0.0;
+
+  for (size_t d = 0; d < lane->shape.n_gpus; d++) {
+    double load = part_load(lane, map, lane->shape.n_gpus, d);
+    max = load > max ? load : max;
+  }
+  if (!(bound > 0.0)) {
+    return NAN;
+  }
+  return max > bound ? (float)(max / bound - 1.0) : 0.0F; /* below it by rounding alone */
+}
+
 static void fill_gpu_load(mb_lane *lane, const double *next, const int32_t *map,
                           const int32_t *count, size_t l, float *gpu_load) {
   size_t n_gpus = lane->shape.n_gpus;
@@ -154,6 +173,7 @@ static mb_status describe_layer(mb_lane *lane, const double *load, const double 
     fill_share(lane, mb_lane_n_slices(lane), load, lane->count, l);
   }
   flight->planned_imbalance[l] = load != NULL ? part_imbalance(lane, map, shape->n_gpus) : NAN;
+  flight->planned_gap[l] = load != NULL ? packing_gap(lane, map) : NAN;
   if (flight->node_imbalance != NULL) {
     flight->node_imbalance[l] = load != NULL ? part_imbalance(lane, map, shape->n_nodes) : NAN;
   }
@@ -298,6 +318,7 @@ void mb_lane_fini(mb_lane *lane) {
   free(lane->floor);
   free(lane->count);
   free(lane->share);
+  free(lane->weight);
   mb_relabel_fini(&lane->relabel);
   free(lane->relabelled_load);
   free(lane->relabelled_map);
@@ -512,6 +533,7 @@ static mb_status record_plan(mb_lane *lane, const mb_replay_sink *sink) {
                            .duplicate_slots = flight->duplicate_slots,
                            .node_imbalance = flight->node_imbalance,
                            .planned_imbalance = flight->planned_imbalance,
+                           .planned_gap = flight->planned_gap,
                            .gpu_load_before = flight->load_before,
                            .gpu_load_after = flight->load_after,
                            .moved_experts = flight->moved_experts,

@@ -35,6 +35,7 @@ typedef struct mb_flight {
   int32_t *moved_experts;           /* [L] */
   float *node_imbalance;            /* [L]; NULL unless hierarchical */
   float *planned_imbalance;         /* [L] */
+  float *planned_gap;               /* [L] */
   float *load_before, *load_after;  /* [L,D] */
 } mb_flight;
 
@@ -62,6 +63,7 @@ typedef struct mb_lane {
   double *imbalance;              /* [L] scratch: their ratio */
   int32_t *count;                 /* [E] scratch */
   double *share;                  /* [E] scratch */
+  double *weight;                 /* [P] scratch */
 
   mb_relabel relabel;      /* of zeroes: planners see experts as they are */
   double *relabelled_load; /* [S,L,E] scratch; NULL without relabelling, as is the next */

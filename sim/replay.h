@@ -69,6 +69,9 @@ typedef struct mb_plan_record {
   /* [L] Largest GPU load / mean of the loads planned for, summed over the slices, under the map
      below, also where a layer keeps its placement. NaN without load, and of a recorded plan. */
   const float *planned_imbalance;
+  /* [L] The same largest GPU load / mb_bound_packing() (balancer/packing_bound.h) of the same
+     replicas - 1. NaN likewise. */
+  const float *planned_gap;
   /* [L,D] Loads of the GPUs, summed over the steps [step, min(T, step + interval)), if the
      placement in force just before the plan, or the map below, were in force in all of them,
      whatever the delay. The same where a layer keeps its placement; NaN of a recorded plan. */

@@ -26,7 +26,7 @@ typedef struct got {
   int32_t active[2][MOST_STEPS * L];
   int64_t plan_step[2][MOST], effect[2][MOST][L];
   int32_t moved[2][MOST][L], map[2][MOST][L * E], duplicates[2][MOST][L];
-  float node[2][MOST][L], planned[2][MOST][L];
+  float node[2][MOST][L], planned[2][MOST][L], gap[2][MOST][L];
   float before[2][MOST][2 * L], after[2][MOST][2 * L]; /* of 2 GPUs */
   size_t n_loads;
   double step_load[MOST_STEPS];
@@ -101,6 +101,7 @@ static mb_status take_plan(void *context, const mb_plan_record *record) {
   memcpy(g->duplicates[s][k], record->duplicate_slots, L * sizeof *record->duplicate_slots);
   memcpy(g->map[s][k], record->physical_to_logical_map, sizeof g->map[s][k]);
   memcpy(g->planned[s][k], record->planned_imbalance, L * sizeof *record->planned_imbalance);
+  memcpy(g->gap[s][k], record->planned_gap, L * sizeof *record->planned_gap);
   memcpy(g->before[s][k], record->gpu_load_before, sizeof g->before[s][k]);
   memcpy(g->after[s][k], record->gpu_load_after, sizeof g->after[s][k]);
   for (size_t l = 0; l < L; l++) {
@@ -204,6 +205,8 @@ static void worked_example(void) {
      1's 3 on each of 2 and 3, both on GPU 1, which it keeps; plan 1 puts both on one GPU. */
   CU_ASSERT(g.planned[0][0][0] == 1.0F && g.planned[0][0][1] == 2.0F);
   CU_ASSERT(g.planned[0][1][0] == 2.0F && g.planned[0][1][1] == 2.0F);
+  /* A node of one GPU has nothing to exchange. */
+  CU_ASSERT(g.gap[0][0][1] == 0.0F && g.gap[0][1][0] == 0.0F);
   /* Steps 3, 4, 5 have 16 + 20 + 24 = 60 on each of experts 0 and 1, and 12 on each of layer 1's 2
      and 3; steps 6, 7, 8 have 28 + 32 + 36 = 96, and 21. */
   static const float before[2][2 * L] = {{120, 0, 0, 24}, {96, 96, 0, 42}};
@@ -232,6 +235,33 @@ static void worked_example(void) {
   CU_ASSERT(summary.steps_scored == 6 && summary.empty_layer_steps == 0);
   CU_ASSERT(summary.worst_layer == 1 && summary.worst_layer_imbalance == 2.0);
   CU_ASSERT_EQUAL(summary.imbalance_p99, 2.0);
+}
+
+/* With both GPUs on one node: 20, 20, 0, 0 can be packed into 20 each, as plan 0 has layer 0, and
+ * plan 1 not; layer 1 is twice what it could be under both. */
+static void gaps(void) {
+  static diary d;
+  static got g;
+  uint32_t load[T * L * E];
+  script s = {&d, 1, false};
+  mb_replay_strategy strategies[] = {{"script", MB_REPLAY_ONLINE, &script_strategy, &s, NULL}};
+  mb_replay_config config = by_hand(strategies, 1);
+  mb_replay_summary summary = {0};
+
+  d = (diary){0};
+  g = (got){0};
+  config.shape.n_nodes = 1;
+  config.shape.n_groups = 1;
+  fill(load, T);
+  CHECK_OK(run(config, T, load, &g, &summary));
+  CU_ASSERT(g.gap[0][0][0] == 0.0F && g.gap[0][0][1] == 1.0F);
+  CU_ASSERT(g.gap[0][1][0] == 1.0F && g.gap[0][1][1] == 1.0F);
+  memset(load, 0, sizeof load);
+  g = (got){0};
+  d = (diary){0};
+  load[(size_t)(T - 1) * L * E] = 1;
+  CHECK_OK(run(config, T, load, &g, &summary));
+  CU_ASSERT(isnan(g.gap[0][0][0]) && isnan(g.gap[0][1][1]));
 }
 
 /* A plan counts in the summary where it takes effect within it. */
@@ -691,6 +721,7 @@ static void threads_and_layers(void) {
 
 int main(void) {
   CU_TestInfo tests[] = {{"a replay worked out by hand", worked_example},
+                         {"gaps to what packing can do", gaps},
                          {"what a summary covers", summary_from},
                          {"windows and their slices", windows},
                          {"hindsight", hindsight},

@@ -201,6 +201,7 @@ static void check_strategy(hid_t file, const char *label, hsize_t plans) {
                 {"/runs/tiny/%s/plans/duplicate_slots", 2, true, L, 0},
                 {"/runs/tiny/%s/plans/node_imbalance", 2, true, L, 0},
                 {"/runs/tiny/%s/plans/planned_imbalance", 2, true, L, 0},
+                {"/runs/tiny/%s/plans/planned_gap", 2, true, L, 0},
                 {"/runs/tiny/%s/plans/gpu_load_before", 3, true, L, 4},
                 {"/runs/tiny/%s/plans/gpu_load_after", 3, true, L, 4},
                 {"/runs/tiny/%s/plans/moved_experts", 2, true, L, 0},
@@ -208,8 +209,8 @@ static void check_strategy(hid_t file, const char *label, hsize_t plans) {
                 {"/timing/tiny/%s/planner_seconds", 1, true, 0, 0}};
   const hid_t types[] = {H5T_IEEE_F64LE, H5T_IEEE_F32LE, H5T_STD_I32LE,  H5T_STD_I64LE,
                          H5T_STD_I64LE,  H5T_STD_I32LE,  H5T_IEEE_F32LE, H5T_IEEE_F32LE,
-                         H5T_IEEE_F32LE, H5T_IEEE_F32LE, H5T_STD_I32LE,  H5T_STD_I32LE,
-                         H5T_IEEE_F64LE};
+                         H5T_IEEE_F32LE, H5T_IEEE_F32LE, H5T_IEEE_F32LE, H5T_STD_I32LE,
+                         H5T_STD_I32LE,  H5T_IEEE_F64LE};
   char path[256];
 
   for (size_t i = 0; i < sizeof leaves / sizeof *leaves; i++) {
@@ -254,7 +255,7 @@ static void test_complete(void) {
   check_strategy(file, "hindsight", K + 1);
   CU_ASSERT(H5Ovisit2(file, H5_INDEX_NAME, H5_ITER_NATIVE, check_described, &n_datasets,
                       H5O_INFO_BASIC | H5O_INFO_TIME) >= 0);
-  CU_ASSERT_EQUAL(n_datasets, N_LABELS * 13 + 2);
+  CU_ASSERT_EQUAL(n_datasets, N_LABELS * 14 + 2);
   (void)H5Fclose(file);
 }
 
@@ -519,7 +520,7 @@ static void test_same_bytes(void) {
   comparison c = compare(one, two);
 
   CU_ASSERT_EQUAL(c.n_different, 0);
-  CU_ASSERT_EQUAL(c.n_same, N_LABELS * 12 + 2);
+  CU_ASSERT_EQUAL(c.n_same, N_LABELS * 13 + 2);
   (void)H5Fclose(two);
 
   /* The effective config gives the same again; another seed gives something else. */
@@ -529,7 +530,7 @@ static void test_same_bytes(void) {
   two = run_moebal(config, "test_results_b.h5", 2);
   c = compare(one, two);
   CU_ASSERT_EQUAL(c.n_different, 0);
-  CU_ASSERT_EQUAL(c.n_same, N_LABELS * 12 + 2);
+  CU_ASSERT_EQUAL(c.n_same, N_LABELS * 13 + 2);
   (void)H5Fclose(two);
   strstr(config, "seed: 5")[strlen("seed: ")] = '6';
   two = run_moebal(config, "test_results_b.h5", 2);
