@@ -8,6 +8,7 @@
 #include "experiments/config_schema.h"
 #include "experiments/figure.h"
 #include "experiments/wrap.h"
+#include "sim/cost_params.h"
 #include "sim/dispatch.h"
 #include "sim/lane_options.h"
 #include "sim/metrics.h"
@@ -77,6 +78,24 @@ static void list_models(void) {
   }
 }
 
+static void list_gpus(void) {
+  (void)printf("%-6s %9s %7s %7s %7s %11s %12s\n", "", "HBM", "TFLOP/s", "", "", "NVLink GB/s",
+               "network GB/s");
+  (void)printf("%-6s %9s %7s %7s %7s %11s %12s\n", "name", "GB/s", "16 bit", "8 bit", "4 bit",
+               "one way", "one way");
+  for (const mb_gpu_preset *gpu = mb_gpu_presets(); gpu->name != NULL; gpu++) {
+    (void)printf("%-6s %9.0f %7.0f %7.0f %7.0f %11.0f %12.0f\n", gpu->name, gpu->hbm_gb,
+                 gpu->tflops_16, gpu->tflops_8, gpu->tflops_4, gpu->nvlink_gb, gpu->network_gb);
+  }
+  (void)putchar('\n');
+  for (const mb_gpu_preset *gpu = mb_gpu_presets(); gpu->name != NULL; gpu++) {
+    char text[512];
+    int column = printf("%s: ", gpu->name);
+    (void)snprintf(text, sizeof text, "%s. From: %s", gpu->title, gpu->source);
+    mb_wrap_print(stdout, column > 0 ? (size_t)column : 0, 2, text);
+  }
+}
+
 static void list_figures(void) {
   for (const mb_figure *const *figure = mb_figures(); *figure != NULL; figure++) {
     char needs[512];
@@ -99,8 +118,8 @@ static const struct topic {
   void (*list)(void);
 } topics[] = {{"strategies", list_strategies}, {"dispatch", list_dispatch},
               {"generators", list_generators}, {"importers", list_importers},
-              {"models", list_models},         {"figures", list_figures},
-              {"metrics", list_metrics}};
+              {"models", list_models},         {"gpus", list_gpus},
+              {"figures", list_figures},       {"metrics", list_metrics}};
 
 static const struct topic *find_topic(const char *name) {
   for (size_t i = 0; i < sizeof topics / sizeof *topics; i++) {
@@ -123,15 +142,14 @@ static error_t parse(int key, char *value, struct argp_state *state) {
     if (*found == NULL) {
       argp_error(state,
                  "there is no list of '%s'; there is strategies, dispatch, generators, importers, "
-                 "models, figures, "
+                 "models, gpus, figures, "
                  "metrics",
                  value);
     }
     return 0;
   case ARGP_KEY_NO_ARGS:
-    argp_error(
-        state,
-        "a list of what? strategies, dispatch, generators, importers, models, figures, metrics");
+    argp_error(state, "a list of what? strategies, dispatch, generators, importers, models, gpus, "
+                      "figures, metrics");
     return 0;
   default:
     return ARGP_ERR_UNKNOWN;
@@ -141,7 +159,7 @@ static error_t parse(int key, char *value, struct argp_state *state) {
 static int list_command(int argc, char **argv) {
   static const struct argp argp = {
       .parser = parse,
-      .args_doc = "strategies|dispatch|generators|importers|models|figures|metrics",
+      .args_doc = "strategies|dispatch|generators|importers|models|gpus|figures|metrics",
       .doc = "Lists what there is, with parameters where there are any."};
   const struct topic *found = NULL;
 

@@ -19,7 +19,7 @@ void mb_cost_put_regime(FILE *stream, const mb_replay_summary *summary) {
                 summary->tokens_per_active_slot, summary->cost.break_even_tokens,
                 100.0 * summary->cost.memory_bound_slots);
   (void)fputs(mb_cost_is_memory_bound(summary)
-                  ? ": balance of tokens gains little there, and time imbalance is the headline."
+                  ? ": there balance of tokens gains experts little, and time imbalance is the headline."
                   : ".",
               stream);
 }

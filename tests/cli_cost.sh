@@ -15,6 +15,9 @@ cost: {gpu: h100, hidden: 512}
 END
 sed '/^cost:/d' on.yaml >off.yaml
 
+run 0 list gpus
+says "h100        3350"
+
 run 0 run on.yaml -o on.h5
 says "time imbalance"
 says "speed-up"
