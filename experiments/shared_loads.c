@@ -53,6 +53,17 @@ static bool are_wanted(const mb_sweep *sweep, const mb_parts *parts, size_t cell
   return next < sweep->n_cells;
 }
 
+/* The file has no loads by source: a cell that may want those reads for itself. */
+static bool may_want_sources(const mb_config *config) {
+  for (size_t i = 0; i < config->n_strategies; i++) {
+    const mb_lane_options *options = config->strategies[i].options;
+    if (config->trace_file != NULL && mb_dispatch_uses_sources(&options->dispatch)) {
+      return true;
+    }
+  }
+  return false;
+}
+
 static char *loads_path(const mb_sweep *sweep, const mb_parts *parts, size_t first) {
   return mb_parts_path(parts, sweep->cell[first].config->name, ".loads");
 }
@@ -109,7 +120,7 @@ static mb_status get_ready(const mb_config *config, const mb_parts *parts, size_
 mb_status mb_shared_loads_make(const mb_sweep *sweep, const mb_parts *parts, size_t cell) {
   const mb_config *config = sweep->cell[cell].config;
 
-  if (!are_wanted(sweep, parts, cell)) {
+  if (!are_wanted(sweep, parts, cell) || may_want_sources(config)) {
     return MB_OK;
   }
   size_t first = find_first(sweep, cell);
@@ -126,9 +137,12 @@ mb_status mb_shared_loads_open(const mb_sweep *sweep, const mb_parts *parts, siz
                                mb_source **source) {
   const mb_config *config = sweep->cell[cell].config;
   mb_source *packed = NULL;
-  char *path = loads_path(sweep, parts, find_first(sweep, cell));
 
   *source = NULL;
+  if (may_want_sources(config)) {
+    return MB_OK;
+  }
+  char *path = loads_path(sweep, parts, find_first(sweep, cell));
   if (path == NULL) {
     return MB_FAIL(MB_ERR_MEMORY, "%s: out of memory", config->name);
   }

@@ -76,7 +76,8 @@ static void placements_fini(placements *p) {
 }
 
 static mb_status placements_init(placements *p, const mb_shape *shape,
-                                 const mb_dispatch_options *dispatch) {
+                                 const mb_dispatch_options *dispatch,
+                                 const mb_dispatch_origin *origin) {
   size_t experts = shape->n_layers * shape->n_experts;
 
   p->layer = calloc(shape->n_layers, sizeof *p->layer);
@@ -96,7 +97,8 @@ static mb_status placements_init(placements *p, const mb_shape *shape,
                          .replicated = p->replicated + l * shape->n_experts};
     mb_placement_linear(shape, p->layer[l].physical_to_logical_map);
   }
-  return dispatch != NULL ? mb_dispatcher_create(shape, dispatch, &p->dispatcher) : MB_OK;
+  return dispatch != NULL ? mb_dispatcher_create_for(shape, dispatch, origin, &p->dispatcher)
+                          : MB_OK;
 }
 
 static void scratch_fini(scratch *w) {
@@ -108,8 +110,11 @@ static void scratch_fini(scratch *w) {
   free(w->slot_load);
 }
 
+/* Of sums it is not known where they come from. */
 static mb_status scratch_init(scratch *w, const mb_shape *shape,
-                              const mb_dispatch_options *dispatch) {
+                              const mb_dispatch_options *dispatch, size_t top_k) {
+  const mb_dispatch_origin origin = {.top_k = top_k};
+
   w->load = calloc(shape->n_experts, sizeof *w->load);
   w->sum = calloc(shape->n_experts, sizeof *w->sum);
   w->share = calloc(shape->n_experts, sizeof *w->share);
@@ -118,7 +123,7 @@ static mb_status scratch_init(scratch *w, const mb_shape *shape,
     return MB_FAIL(MB_ERR_MEMORY, "no memory to split %zu experts' loads", shape->n_experts);
   }
   MB_TRY(mb_split_create(shape, &w->split));
-  return dispatch != NULL ? mb_dispatcher_create(shape, dispatch, &w->whole) : MB_OK;
+  return dispatch != NULL ? mb_dispatcher_create_for(shape, dispatch, &origin, &w->whole) : MB_OK;
 }
 
 void mb_attribution_destroy(mb_attribution *a) {
@@ -170,10 +175,11 @@ static mb_status start(mb_attribution *a, const mb_replay_config *config) {
     return MB_FAIL(MB_ERR_MEMORY, "no memory to attribute %s", strategy->label);
   }
   for (size_t i = 0; i < (size_t)N_CHAINS * N_PHASES; i++) {
-    MB_TRY(placements_init(&a->placed[i / N_PHASES][i % N_PHASES], &a->shape, dispatch));
+    MB_TRY(placements_init(&a->placed[i / N_PHASES][i % N_PHASES], &a->shape, dispatch,
+                           &a->lane->origin));
   }
   for (size_t x = 0; x < a->n_threads; x++) {
-    MB_TRY(scratch_init(&a->scratch[x], &a->shape, dispatch));
+    MB_TRY(scratch_init(&a->scratch[x], &a->shape, dispatch, a->lane->origin.top_k));
   }
   return mb_planner_create(strategy->strategy, &a->shape, strategy->params, config->backend,
                            &a->planner);
@@ -320,7 +326,9 @@ static double dispatch_steps(const mb_attribution *a, scratch *w, const interval
   double sum = 0.0;
 
   for (size_t t = from; t < to; t++) {
-    const mb_dispatch_load one = {.step = t, .load = load_of_step(in, t)};
+    const mb_dispatch_load one = {.step = t,
+                                  .load = load_of_step(in, t),
+                                  .by_source = mb_history_by_source(in->history, t, in->layer)};
     if (p->dispatcher != NULL) {
       mb_dispatcher_split(p->dispatcher, in->layer, &one, w->slot_load);
       sum += largest_gpu_load(&a->shape, w->slot_load);

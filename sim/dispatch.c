@@ -1,6 +1,7 @@
 /* sim/dispatch.c - the table of dispatch models, and one at work. */
 #include "sim/dispatch.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -120,6 +121,7 @@ void mb_dispatcher_place(mb_dispatcher *dispatcher, size_t layer,
 
 void mb_dispatcher_split(mb_dispatcher *dispatcher, size_t layer, const mb_dispatch_load *load,
                          double *slot_load) {
+  assert((load->by_source != NULL) == (dispatcher->origin.n_sources > 0));
   dispatcher->type->split(dispatcher->state, &dispatcher->shape, layer,
                           &dispatcher->placement[layer], load, slot_load);
 }

@@ -16,12 +16,14 @@ mb_status mb_history_init(mb_history *history, size_t n_layers, size_t n_experts
                    "a shorter window or interval would fit",
                    capacity, n_layers, n_experts);
   }
-  *history = (mb_history){n_layers, n_experts, capacity, 0, load};
+  *history = (mb_history){
+      .n_layers = n_layers, .n_experts = n_experts, .capacity = capacity, .load = load};
   return MB_OK;
 }
 
 void mb_history_fini(mb_history *history) {
   free(history->load);
+  free(history->by_source);
   *history = (mb_history){0};
 }
 
@@ -29,12 +31,50 @@ static uint32_t *place_of(const mb_history *history, size_t step) {
   return history->load + step % history->capacity * history->n_layers * history->n_experts;
 }
 
+static uint32_t *sources_of(const mb_history *history, size_t step) {
+  return history->by_source +
+         step % history->n_kept * history->n_layers * history->n_sources * history->n_experts;
+}
+
+mb_status mb_history_keep_sources(mb_history *history, size_t n_sources, size_t n_kept) {
+  size_t row = history->n_layers * history->n_experts;
+
+  assert(history->n_read == 0 && n_kept >= 1 && n_kept <= history->capacity);
+  if (n_sources <= SIZE_MAX / sizeof *history->by_source / row / n_kept) {
+    history->by_source = calloc(n_kept * row, n_sources * sizeof *history->by_source);
+  }
+  if (history->by_source == NULL) {
+    return MB_FAIL(MB_ERR_MEMORY,
+                   "out of memory: %zu steps (interval) of %zu layers of %zu experts by %zu "
+                   "sources; a shorter interval would fit",
+                   n_kept, history->n_layers, history->n_experts, n_sources);
+  }
+  history->n_sources = n_sources;
+  history->n_kept = n_kept;
+  return MB_OK;
+}
+
+const uint32_t *mb_history_by_source(const mb_history *history, size_t step, size_t layer) {
+  assert(step < history->n_read);
+  assert(history->n_sources == 0 || history->n_read - step <= history->n_kept);
+  return history->n_sources > 0
+             ? sources_of(history, step) + layer * history->n_sources * history->n_experts
+             : NULL;
+}
+
 mb_status mb_history_read(mb_history *history, mb_source *source, size_t n) {
   assert(n <= history->capacity);
   while (n > 0) {
     size_t to_wrap = history->capacity - history->n_read % history->capacity;
     size_t piece = n < to_wrap ? n : to_wrap;
-    MB_TRY(mb_source_read(source, piece, place_of(history, history->n_read)));
+    if (history->n_sources > 0) {
+      size_t to_end = history->n_kept - history->n_read % history->n_kept;
+      piece = piece < to_end ? piece : to_end;
+      MB_TRY(mb_source_read_by_source(source, piece, place_of(history, history->n_read),
+                                      sources_of(history, history->n_read)));
+    } else {
+      MB_TRY(mb_source_read(source, piece, place_of(history, history->n_read)));
+    }
     history->n_read += piece;
     n -= piece;
   }

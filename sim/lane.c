@@ -250,8 +250,8 @@ static mb_status lane_start(mb_lane *lane, const mb_replay_config *config, size_
                    lane->label, lane->shape.n_layers, lane->shape.n_slots);
   }
   MB_TRY(mb_tally_init(&lane->tally, config, n_steps));
-  mb_status dispatched = mb_dispatcher_create(
-      &lane->shape, strategy->options != NULL ? &strategy->options->dispatch : NULL,
+  mb_status dispatched = mb_dispatcher_create_for(
+      &lane->shape, strategy->options != NULL ? &strategy->options->dispatch : NULL, &lane->origin,
       &lane->dispatcher);
   if (dispatched != MB_OK) {
     return MB_FAIL(dispatched, "strategy %s: %s", lane->label, mb_error_message());
@@ -280,12 +280,13 @@ static mb_status lane_start(mb_lane *lane, const mb_replay_config *config, size_
   return config->relabel > 0 ? start_relabelling(lane, config->relabel) : MB_OK;
 }
 
-mb_status mb_lane_init(mb_lane *lane, const mb_replay_config *config, size_t index,
-                       size_t n_steps) {
+mb_status mb_lane_init(mb_lane *lane, const mb_replay_config *config, size_t index, size_t n_steps,
+                       const mb_dispatch_origin *origin) {
   const mb_replay_strategy *strategy = &config->strategies[index];
   size_t window = mb_replay_window(config, index);
 
   *lane = (mb_lane){.shape = config->shape,
+                    .origin = origin != NULL ? *origin : (mb_dispatch_origin){0},
                     .role = strategy->role,
                     .label = strategy->label,
                     .index = index,

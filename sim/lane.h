@@ -52,6 +52,7 @@ typedef struct mb_lane {
   bool *due;                         /* [L] scratch: layers that a plan may change */
   double *floor;                     /* [L] scratch: mb_trigger_floors() */
   mb_post_pass *post_pass;           /* what its answers go through; NULL: nothing */
+  mb_dispatch_origin origin;         /* of the loads that it dispatches */
   mb_dispatcher *dispatcher;
   const mb_replay_recorded *recorded; /* NULL but for MB_REPLAY_RECORDED; plan n_plans is next */
 
@@ -72,9 +73,10 @@ typedef struct mb_lane {
   mb_tally tally;
 } mb_lane;
 
-/** A lane under the linear placement. @return MB_OK, MB_ERR_MEMORY, or why there is no planner. */
+/** A lane under the linear placement. @param origin NULL: nothing is known. @return MB_OK,
+ * MB_ERR_MEMORY, or why there is no planner. */
 MB_NODISCARD mb_status mb_lane_init(mb_lane *lane, const mb_replay_config *config, size_t index,
-                                    size_t n_steps);
+                                    size_t n_steps, const mb_dispatch_origin *origin);
 void mb_lane_fini(mb_lane *lane); /* of zeroes is fine */
 
 /** Scores one layer of one step under the placement in force. Layers may be scored at once.

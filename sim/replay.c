@@ -259,8 +259,23 @@ static mb_status start_attributions(replay *r) {
   return MB_OK;
 }
 
+/* Whether a strategy's dispatch goes by where tokens come from. */
+static bool wants_sources(const mb_replay_config *config) {
+  for (size_t i = 0; i < config->n_strategies; i++) {
+    const mb_lane_options *options = config->strategies[i].options;
+    if (options != NULL && mb_dispatch_uses_sources(&options->dispatch)) {
+      return true;
+    }
+  }
+  return false;
+}
+
 static mb_status replay_start(replay *r) {
   const mb_replay_config *config = r->config;
+  const mb_trace_info *info = mb_source_get_info(r->source);
+  mb_dispatch_origin origin = {.n_sources =
+                                   wants_sources(config) ? mb_source_n_sources(r->source) : 0,
+                               .top_k = info->top_k > 0 ? (size_t)info->top_k : 0};
   size_t interval = smaller(config->interval, r->n_steps);
 
   r->lanes = calloc(config->n_strategies, sizeof *r->lanes);
@@ -268,12 +283,15 @@ static mb_status replay_start(replay *r) {
     return MB_FAIL(MB_ERR_MEMORY, "out of memory: %zu strategies", config->n_strategies);
   }
   for (size_t i = 0; i < config->n_strategies; i++) {
-    MB_TRY(mb_lane_init(&r->lanes[i], config, i, r->n_steps));
+    MB_TRY(mb_lane_init(&r->lanes[i], config, i, r->n_steps, &origin));
     r->window = r->lanes[i].window > r->window ? r->lanes[i].window : r->window;
   }
   size_t kept = r->window <= r->n_steps - interval ? r->window + interval : r->n_steps;
   MB_TRY(start_attributions(r));
   MB_TRY(mb_history_init(&r->history, config->shape.n_layers, config->shape.n_experts, kept));
+  if (origin.n_sources > 0) {
+    MB_TRY(mb_history_keep_sources(&r->history, origin.n_sources, interval));
+  }
   MB_TRY(allocate_loads(r));
   MB_TRY(allocate_rows(r));
   for (size_t i = 0; i < config->n_strategies; i++) {
@@ -462,7 +480,8 @@ static uint64_t sum_load(const uint32_t *load, size_t n_experts) {
 static void score_layer(replay *r, size_t l, size_t t) {
   const mb_shape *shape = &r->config->shape;
   const uint32_t *load = mb_history_step(&r->history, t) + l * shape->n_experts;
-  const mb_dispatch_load one = {.step = t, .load = load};
+  const mb_dispatch_load one = {
+      .step = t, .load = load, .by_source = mb_history_by_source(&r->history, t, l)};
   double *share = r->share + l * shape->n_experts;
   double *slot_load = r->slot_load + l * shape->n_slots;
 

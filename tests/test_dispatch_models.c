@@ -8,9 +8,10 @@
 #include "sim/dispatch.h"
 #include "sim/draw.h"
 #include "sim/lane_options.h"
+#include "sim/replay.h"
 #include "tests/test.h"
 
-enum { MAX_SLOTS = 64, MAX_SOURCES = 8, N_LAYERS = 3, N_STEPS = 4, N_RANDOM = 64 };
+enum { MAX_SLOTS = 64, MAX_SOURCES = 8, N_LAYERS = 3, N_STEPS = 4, N_RANDOM = 40 };
 
 /* A problem of a few layers and steps. */
 typedef struct problem {
@@ -598,6 +599,119 @@ static void lag_by_source(void) {
   mb_dispatcher_destroy(dispatcher);
 }
 
+/* --- in a replay --- */
+
+/* The problem's loads as a trace. */
+static void write_trace(const char *path, const problem *p) {
+  int32_t layer_ids[N_LAYERS] = {0, 1, 2};
+  mb_trace_info info = {.n_layers = N_LAYERS,
+                        .n_experts = p->shape.n_experts,
+                        .top_k = 1,
+                        .n_groups = 1,
+                        .layer_ids = layer_ids,
+                        .model = "test",
+                        .source = "test",
+                        .created_by = "test",
+                        .phase = MB_PHASE_DECODE,
+                        .padding = "",
+                        .counts = "",
+                        .source_semantics = "",
+                        .n_sources = p->n_sources,
+                        .objects = MB_TRACE_LOAD_BY_SOURCE};
+  mb_trace_writer *writer = NULL;
+  mb_trace_steps steps = {.load = p->load, .load_by_source = p->by_source};
+
+  CHECK_OK(mb_trace_writer_create(path, &info, &writer));
+  CHECK_OK(mb_trace_writer_append_steps(writer, N_STEPS, &steps));
+  CHECK_OK(mb_trace_writer_finish(writer));
+}
+
+static mb_status keep_steps(void *context, size_t strategy, size_t first, size_t n,
+                            const double *step_imbalance, const float *imbalance,
+                            const int32_t *active_experts) {
+  double *kept = context;
+
+  (void)imbalance;
+  (void)active_experts;
+  memcpy(kept + strategy * N_STEPS + first, step_imbalance, n * sizeof *kept);
+  return MB_OK;
+}
+
+static mb_status ignore_plan(void *context, const mb_plan_record *record) {
+  (void)context;
+  (void)record;
+  return MB_OK;
+}
+
+/* sum over layers of max / of mean, for each step of slot_load [T,L,P]. */
+static void fill_expected(const problem *p, const double *slot_load, double *expected) {
+  for (size_t t = 0; t < N_STEPS; t++) {
+    double most = 0.0;
+    double total = 0.0;
+    for (size_t l = 0; l < N_LAYERS; l++) {
+      const double *slots = slot_load + (t * N_LAYERS + l) * p->shape.n_slots;
+      most += gpu_max(&p->shape, slots);
+      for (size_t s = 0; s < p->shape.n_slots; s++) {
+        total += slots[s];
+      }
+    }
+    expected[t] = most * (double)p->shape.n_gpus / total;
+  }
+}
+
+/* A linear placement, whose loads by source are read from a file, over several intervals, beside
+   one that would go by them a step late. */
+static void replay_by_source(void) {
+  static const char path[] = "dispatch_by_source.h5";
+  gsl_rng *rng = gsl_rng_alloc(gsl_rng_mt19937);
+  problem *p = calloc(1, sizeof *p);
+  mb_lane_options options[2];
+  mb_replay_strategy strategies[] = {
+      {.label = "static", .role = MB_REPLAY_NONE, .options = &options[0]},
+      {.label = "lp", .role = MB_REPLAY_NONE, .options = &options[1]}};
+  double slot_load[N_STEPS * N_LAYERS * 12], expected[N_STEPS], found[2 * N_STEPS];
+  mb_replay_sink sink = {.context = found, .steps = keep_steps, .plan = ignore_plan};
+  mb_replay_summary summary[2];
+  mb_source *source = NULL;
+
+  CU_ASSERT_PTR_NOT_NULL_FATAL(p);
+  p->shape = (mb_shape){N_LAYERS, 8, 12, 1, 1, 4};
+  p->n_sources = 4;
+  for (size_t l = 0; l < N_LAYERS; l++) {
+    mb_placement_linear(&p->shape, p->map + l * 12);
+    CHECK_OK(mb_placement_count(&p->shape, p->map + l * 12, p->count + l * 8));
+  }
+  fill_loads(p, rng, 30.0);
+  write_trace(path, p);
+  for (size_t i = 0; i < 2; i++) {
+    mb_lane_options_init(&options[i]);
+    options[i].dispatch = options_of(strategies[i].label);
+    options[i].dispatch.dispatch_lag = 1;
+  }
+  mb_replay_config config = {
+      .shape = p->shape, .interval = 3, .window = 1, .n_strategies = 2, .strategies = strategies};
+  CHECK_OK(mb_source_open_trace(path, &source));
+  CHECK_OK(mb_replay(&config, source, &sink, summary));
+  mb_source_destroy(source);
+  for (size_t i = 0; i < 2; i++) {
+    split_all(p, &options[i].dispatch, true, slot_load);
+    fill_expected(p, slot_load, expected);
+    for (size_t t = 0; t < N_STEPS; t++) {
+      CU_ASSERT_DOUBLE_EQUAL(found[i * N_STEPS + t], expected[t], 1e-12);
+    }
+  }
+
+  p->by_source[5]++;
+  write_trace(path, p);
+  CHECK_OK(mb_source_open_trace(path, &source));
+  CHECK_FAILS(mb_replay(&config, source, &sink, summary), MB_ERR_FORMAT,
+              "/load_by_source: step 0, layer 0, expert 5: the ranks' loads add up to");
+  mb_source_destroy(source);
+  (void)remove(path);
+  free(p);
+  gsl_rng_free(rng);
+}
+
 /* --- random numbers --- */
 
 /* Mean and variance over many keys, within 5 standard errors of what they should be. */
@@ -664,6 +778,7 @@ int main(void) {
                          {"tiles", tiles},
                          {"lp of the step before", lag_by_hand},
                          {"lp of the step before, by source", lag_by_source},
+                         {"a replay of loads by source", replay_by_source},
                          {"moments of draws", moments},
                          {"certain draws", certain_draws},
                          CU_TEST_INFO_NULL};

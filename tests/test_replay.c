@@ -381,7 +381,7 @@ static void layers_one_by_one(void) {
   d = (diary){.n = 0};
   g = (got){0};
   config.summary_from = 0;
-  CHECK_OK(mb_lane_init(&lane, &config, 0, T));
+  CHECK_OK(mb_lane_init(&lane, &config, 0, T, NULL));
   CHECK_OK(mb_lane_plan(&lane, 3, 1, 2, load, load)); /* layer 0 alone */
   CHECK_OK(mb_lane_land(&lane, 4, &sink));
   CHECK_OK(mb_lane_plan(&lane, 5, 1, 2, load, load)); /* both layers, to linear */

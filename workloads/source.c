@@ -3,6 +3,8 @@
 
 #include <assert.h>
 #include <endian.h>
+#include <inttypes.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <xxhash.h>
@@ -174,6 +176,48 @@ mb_status mb_source_read(mb_source *source, size_t n, uint32_t *load) {
   (void)XXH3_128bits_update(source->hash, load, n * step_size * sizeof *load);
   source->n_done += n;
   return n > 0 && source->n_done == source->info.n_steps ? check_digest(source) : MB_OK;
+}
+
+size_t mb_source_n_sources(const mb_source *source) {
+  bool known = source->trace != NULL && (source->info.objects & MB_TRACE_LOAD_BY_SOURCE) != 0;
+
+  return known ? source->info.n_sources : 0;
+}
+
+/* One layer of a step: load [E] and by_source [R,E]. */
+static mb_status check_layer(const mb_source *source, size_t step, size_t layer,
+                             const uint32_t *load, const uint32_t *by_source) {
+  size_t n_experts = source->info.n_experts;
+
+  for (size_t e = 0; e < n_experts; e++) {
+    uint64_t sum = 0;
+    for (size_t r = 0; r < source->info.n_sources; r++) {
+      sum += by_source[r * n_experts + e];
+    }
+    if (sum != load[e]) {
+      return MB_FAIL(MB_ERR_FORMAT,
+                     "%s: /load_by_source: step %zu, layer %zu, expert %zu: the ranks' loads add "
+                     "up to %" PRIu64 ", but /load has %" PRIu32,
+                     source->path != NULL ? source->path : "loads", step, layer, e, sum, load[e]);
+    }
+  }
+  return MB_OK;
+}
+
+mb_status mb_source_read_by_source(mb_source *source, size_t n, uint32_t *load,
+                                   uint32_t *by_source) {
+  size_t n_layers = source->info.n_layers;
+  size_t n_experts = source->info.n_experts;
+  size_t first = source->n_done;
+
+  assert(mb_source_n_sources(source) > 0);
+  MB_TRY(mb_source_read(source, n, load));
+  MB_TRY(mb_trace_read_object(source->trace, MB_TRACE_LOAD_BY_SOURCE, first, n, by_source));
+  for (size_t row = 0; row < n * n_layers; row++) {
+    MB_TRY(check_layer(source, first + row / n_layers, row % n_layers, load + row * n_experts,
+                       by_source + row * source->info.n_sources * n_experts));
+  }
+  return MB_OK;
 }
 
 void mb_source_digest(const mb_source *source, char digest[MB_DIGEST_SIZE]) {

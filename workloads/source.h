@@ -64,6 +64,18 @@ mb_trace *mb_source_get_trace(mb_source *source);
  */
 MB_NODISCARD mb_status mb_source_read(mb_source *source, size_t n, uint32_t *load);
 
+/** Ranks that the loads can be had by, R; 0 where the source cannot tell, which is all but trace
+ * files with /load_by_source, unmerged. */
+size_t mb_source_n_sources(const mb_source *source);
+
+/**
+ * The same with the loads by the rank that they come from.
+ * @param by_source [n,L,R,E], R = mb_source_n_sources() >= 1. Contents unspecified on failure.
+ * @return also MB_ERR_FORMAT where they do not add up to the loads.
+ */
+MB_NODISCARD mb_status mb_source_read_by_source(mb_source *source, size_t n, uint32_t *load,
+                                                uint32_t *by_source);
+
 /** XXH3-128 of the raw little-endian loads read so far, as hex. */
 void mb_source_digest(const mb_source *source, char digest[MB_DIGEST_SIZE]);
 
