@@ -3,6 +3,7 @@
 
 #include <glpk.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* The program in the making: minimise column 1, M; entries of the matrix one by one, from 1. */
 typedef struct program {
@@ -82,12 +83,26 @@ static double mean_of(size_t n, const double *value, size_t parts) {
   return sum > 0 ? sum / (double)parts : 1;
 }
 
-/* Rows: m loads, m sizes, n items. Loads are scaled to a mean of 1 a pack. */
+static int descending(const void *a, const void *b) {
+  double x = *(const double *)a;
+  double y = *(const double *)b;
+
+  return (x < y) - (x > y);
+}
+
+/* Rows: m loads, m sizes, n items. Loads are scaled to a mean of 1 a pack. Packs are alike, so that
+ * item i, by weight, need not go beyond pack i: all would else be tried m! times. */
 double exact_packing(size_t n_items, size_t n_packs, const double *weight) {
   const size_t pack_size = n_items / n_packs;
   double scale = mean_of(n_items, weight, n_packs);
+  double *sorted = calloc(n_items, sizeof *sorted);
   program p;
 
+  if (sorted == NULL) {
+    abort();
+  }
+  memcpy(sorted, weight, n_items * sizeof *sorted);
+  qsort(sorted, n_items, sizeof *sorted, descending);
   program_init(&p, 2 * n_packs + n_items, n_packs + 3 * n_items * n_packs);
   for (size_t g = 0; g < n_packs; g++) {
     bound_pack(&p, g);
@@ -95,14 +110,15 @@ double exact_packing(size_t n_items, size_t n_packs, const double *weight) {
   }
   for (size_t i = 0; i < n_items; i++) {
     fix_row(&p, 2 * n_packs + i, 1);
-    for (size_t g = 0; g < n_packs; g++) {
+    for (size_t g = 0; g < n_packs && g <= i; g++) {
       int column = add_integer(&p, 1);
-      add_entry(&p, g, column, weight[i] / scale);
+      add_entry(&p, g, column, sorted[i] / scale);
       add_entry(&p, n_packs + g, column, 1);
       add_entry(&p, 2 * n_packs + i, column, 1);
     }
   }
   double found = program_solve(&p);
+  free(sorted);
   return found < 0 ? found : found * scale;
 }
 

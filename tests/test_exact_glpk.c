@@ -18,7 +18,7 @@ int main(void) {
 
 #else
 
-enum { SEED = 77, MAX = 32 };
+enum { SEED = 77, MAX = 32, N_PACKED = 200, N_PLACED = 40 };
 
 /* Pairs of the heaviest and the lightest; 6 4 1 and 5 3 2; one a pack; all in one. */
 static void packings_by_hand(void) {
@@ -57,8 +57,8 @@ static double largest_gpu(const mb_shape *shape, const double *share, const int3
   return largest;
 }
 
-/* bound <= optimum of these replicas <= strategy, and mb_bound_hierarchy() <= optimum of all <=
- * that. */
+/* bound <= optimum of these replicas <= each refinement, and mb_bound_hierarchy() <= optimum of all
+ * <= that. */
 static void between(void) {
   static const mb_shape shapes[] = {
       {1, 8, 8, 1, 1, 2}, {1, 7, 9, 1, 1, 3}, {1, 6, 8, 1, 1, 4}, {1, 9, 12, 1, 1, 3}};
@@ -68,7 +68,7 @@ static void between(void) {
 
   CU_ASSERT_PTR_NOT_NULL_FATAL(random);
   gsl_rng_set(random, SEED);
-  for (int i = 0; i < 40; i++) {
+  for (int i = 0; i < N_PACKED; i++) {
     const mb_shape *shape = &shapes[i % 4];
     mb_placement placement = {.physical_to_logical_map = map, .expert_count = count};
     for (size_t e = 0; e < shape->n_experts; e++) {
@@ -82,11 +82,15 @@ static void between(void) {
       weight[p] = share[map[p]];
     }
     double packed = exact_packing(shape->n_slots, shape->n_gpus, weight);
-    double placed = i % 4 < 3 ? exact_placement(shape, load) : packed;
+    double placed = i < N_PLACED && i % 4 < 3 ? exact_placement(shape, load) : packed;
     double above = 1 + 1e-9;
     CU_ASSERT(packed >= 0 && placed >= 0);
     CU_ASSERT(mb_bound_packing(shape, share, map, scratch) <= packed * above);
-    CU_ASSERT(packed <= largest_gpu(shape, share, map) * above);
+    for (size_t r = 0; mb_refinements()[r] != NULL; r++) {
+      /* Globally the replicas are the same for all. */
+      CHECK_OK(mb_rebalance(shape, load, mb_refinements()[r], NULL, &placement));
+      CU_ASSERT(packed <= largest_gpu(shape, share, map) * above);
+    }
     CU_ASSERT(placed <= packed * above);
     CU_ASSERT(mb_bound_hierarchy(shape, load) <= placed * above);
   }
