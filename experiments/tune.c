@@ -28,6 +28,8 @@ typedef struct sums {
 
 /* What a replay's sink gathers. */
 typedef struct watch {
+  mb_tune_objective objective;
+  double scale;      /* of a latency in the objective's value */
   size_t from, half; /* scored steps begin; the second part begins */
   double *load;      /* [T] */
   double *series;    /* [n_strategies,T] the objective by step; NULL: only sums are wanted */
@@ -42,7 +44,14 @@ static mb_status take_load(void *context, size_t first, size_t n, const double *
   return mb_interrupt_check();
 }
 
-static void take_value(watch *w, size_t strategy, size_t step, double value, double weight) {
+/* An imbalance weighs by its load, as run_imbalance does; a latency is one step's. */
+static double weight_of(const watch *w, size_t step) {
+  return w->objective == MB_TUNE_STEP_IMBALANCE ? w->load[step] : 1.0;
+}
+
+static void take_value(watch *w, size_t strategy, size_t step, double value) {
+  const double weight = weight_of(w, step);
+
   if (w->series != NULL) {
     w->series[strategy * w->n_steps + step] = value;
   }
@@ -60,8 +69,18 @@ static mb_status take_steps(void *context, size_t strategy, size_t first, size_t
 
   (void)imbalance;
   (void)active_experts;
-  for (size_t t = 0; t < n; t++) {
-    take_value(w, strategy, first + t, step_imbalance[t], w->load[first + t]);
+  for (size_t t = 0; t < n && w->objective == MB_TUNE_STEP_IMBALANCE; t++) {
+    take_value(w, strategy, first + t, step_imbalance[t]);
+  }
+  return MB_OK;
+}
+
+static mb_status take_costs(void *context, size_t strategy, size_t first, size_t n,
+                            const mb_cost_rows *rows) {
+  watch *w = context;
+
+  for (size_t t = 0; t < n && w->objective != MB_TUNE_STEP_IMBALANCE; t++) {
+    take_value(w, strategy, first + t, w->scale * rows->step_latency[t]);
   }
   return MB_OK;
 }
@@ -72,17 +91,25 @@ static mb_status ignore_plan(void *context, const mb_plan_record *record) {
   return mb_interrupt_check();
 }
 
-static mb_status check_objective(const mb_tune_options *options) {
-  return options->objective == MB_TUNE_STEP_IMBALANCE
+/* Latencies have to be modelled. */
+static mb_status check_objective(const mb_tune_options *options, const mb_config *config) {
+  return options->objective == MB_TUNE_STEP_IMBALANCE || mb_config_has_cost(config)
              ? MB_OK
-             : MB_FAIL(MB_ERR_UNSUPPORTED, "the objective %s is not there yet",
-                       mb_tune_objective_words[options->objective]);
+             : MB_FAIL(MB_ERR_PARAM,
+                       "%s: the objective %s needs a model of costs: say cost.gpu, as in --set "
+                       "cost.gpu=h100",
+                       config->path, mb_tune_objective_words[options->objective]);
 }
 
 static void watch_fini(watch *w) {
   free(w->load);
   free(w->series);
   free(w->part);
+}
+
+/* GPU hours are of a million steps. */
+static double scale_of(mb_tune_objective objective, const mb_config *config) {
+  return objective == MB_TUNE_GPU_HOURS ? (double)config->gpus * 1e6 / 3600.0 : 1.0;
 }
 
 static mb_status watch_init(watch *w, size_t n_strategies, size_t n_steps, bool with_series) {
@@ -98,6 +125,7 @@ static mb_status watch_init(watch *w, size_t n_strategies, size_t n_steps, bool 
 /* A cell that has been opened. */
 typedef struct opened {
   mb_source *source;
+  mb_cost *cost; /* NULL: none is asked for */
   mb_replay_config replay;
 } opened;
 
@@ -105,17 +133,29 @@ static mb_status open_cell(const mb_config *config, opened *cell) {
   mb_backend_choice backend;
 
   cell->source = NULL;
+  cell->cost = NULL;
   MB_TRY(mb_config_open_source(config, &cell->source));
   MB_TRY(mb_config_fit(config, mb_source_get_info(cell->source), &cell->replay));
   MB_TRY(mb_backend_choose(config->backend, &cell->replay.shape, &backend));
   cell->replay.backend = backend.backend;
+  MB_TRY(mb_config_make_cost(config, mb_source_get_info(cell->source), &cell->replay.shape,
+                             &cell->cost));
+  cell->replay.cost = cell->cost;
   return MB_OK;
+}
+
+static void close_cell(opened *cell) {
+  mb_source_destroy(cell->source);
+  mb_cost_destroy(cell->cost);
 }
 
 /* @param summary [n_strategies] */
 static mb_status replay_cell(opened *cell, watch *w, mb_replay_summary *summary) {
-  const mb_replay_sink sink = {
-      .context = w, .steps = take_steps, .plan = ignore_plan, .step_load = take_load};
+  const mb_replay_sink sink = {.context = w,
+                               .steps = take_steps,
+                               .plan = ignore_plan,
+                               .step_load = take_load,
+                               .costs = take_costs};
 
   return mb_replay(&cell->replay, cell->source, &sink, summary);
 }
@@ -196,7 +236,7 @@ static mb_status try_opened(search *s, size_t cell, opened *o) {
   const mb_config *config = s->sweep->cell[cell].config;
   const mb_trace_info *info = mb_source_get_info(o->source);
   double bytes = gpu_bytes(config, info);
-  watch w = {.n_steps = 0};
+  watch w = {.objective = s->options->objective, .scale = scale_of(s->options->objective, config)};
 
   if (bytes == 0.0) {
     return MB_FAIL(
@@ -227,7 +267,7 @@ static mb_status try_cell(search *s, size_t cell) {
   mb_status status = open_cell(s->sweep->cell[cell].config, &o);
 
   status = status == MB_OK ? try_opened(s, cell, &o) : status;
-  mb_source_destroy(o.source);
+  close_cell(&o);
   return status;
 }
 
@@ -293,8 +333,8 @@ static size_t average(const watch *w, const double *own, const double *none,
     double load = 0.0;
     for (size_t t = blocks->edge[b]; t < blocks->edge[b + 1]; t++) {
       if (!isnan(own[t]) && !isnan(none[t])) {
-        sum += w->load[t] * (own[t] - none[t]);
-        load += w->load[t];
+        sum += weight_of(w, t) * (own[t] - none[t]);
+        load += weight_of(w, t);
       }
     }
     if (load > 0.0) {
@@ -352,7 +392,10 @@ static mb_status measure_gain(search *s) {
   const mb_config *config = s->sweep->cell[result->candidate[0].cell].config;
   const mb_replay_strategy pair[] = {config->strategies[find_none(config)],
                                      config->strategies[result->candidate[0].strategy]};
-  watch w = {.from = result->from, .half = result->half};
+  watch w = {.objective = s->options->objective,
+             .scale = scale_of(s->options->objective, config),
+             .from = result->from,
+             .half = result->half};
   mb_replay_summary summary[2];
   opened o;
 
@@ -373,7 +416,7 @@ static mb_status measure_gain(search *s) {
   }
   free(room);
   watch_fini(&w);
-  mb_source_destroy(o.source);
+  close_cell(&o);
   return status;
 }
 
@@ -382,7 +425,7 @@ mb_status mb_tune(const mb_sweep *sweep, const mb_tune_options *options, mb_tune
   search s = {sweep, options, &made};
 
   assert(options->split > 0.0 && options->split < 1.0 && options->most_bytes >= 1);
-  MB_TRY(check_objective(options));
+  MB_TRY(check_objective(options, sweep->cell[0].config));
   MB_TRY(check_keys(sweep));
   mb_status status = try_cells(&s);
   status = status == MB_OK ? rank(&s) : status;

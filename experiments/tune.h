@@ -21,7 +21,7 @@
 typedef enum mb_tune_objective {
   MB_TUNE_STEP_IMBALANCE, /* mean of step_imbalance, weighted by load: run_imbalance */
   MB_TUNE_STEP_LATENCY,   /* mean latency of a step [s], with what rebalancing costs */
-  MB_TUNE_GPU_HOURS       /* that x GPUs x steps [h] */
+  MB_TUNE_GPU_HOURS       /* that x GPUs, of a million steps [h] */
 } mb_tune_objective;
 
 /** Their names, in that order, NULL-terminated. */
