@@ -124,9 +124,9 @@ static void print_table(const mb_sweep *sweep, const mb_tune_options *options,
   }
 }
 
-static void print_gain(const mb_tune_options *options, const mb_tune_result *result) {
+/* What it gains over none, with its interval. */
+static void print_over_none(const mb_tune_options *options, const mb_tune_result *result) {
   const mb_tune_candidate *chosen = &result->candidate[0];
-  double best = result->candidate[result->best_rest].rest;
 
   (void)printf("\nOn the rest it gains %.2f %% over none (%.5g instead of %.5g)",
                100.0 * (1.0 - chosen->rest / result->none_rest), chosen->rest, result->none_rest);
@@ -138,10 +138,24 @@ static void print_gain(const mb_tune_options *options, const mb_tune_result *res
                  -100.0 * result->gain.low / result->none_rest, result->gain.method,
                  result->n_blocks);
   }
-  if (result->best_rest == 0) {
-    (void)printf(".\nOf the whole grid it is the best on the rest, too.\n");
+  (void)printf(".\n");
+}
+
+static void print_gain(const mb_sweep *sweep, const mb_tune_options *options,
+                       const mb_tune_result *result) {
+  const mb_tune_candidate *chosen = &result->candidate[0];
+  const mb_config *config = sweep->cell[chosen->cell].config;
+  double best = result->candidate[result->best_rest].rest;
+
+  if (config->strategies[chosen->strategy].role == MB_REPLAY_NONE) {
+    (void)printf("\nRebalancing does not pay here: none is the best.\n");
   } else {
-    (void)printf(".\nThe best of the grid on the rest is %.2f %% better.\n",
+    print_over_none(options, result);
+  }
+  if (result->best_rest == 0) {
+    (void)printf("Of the whole grid it is the best on the rest, too.\n");
+  } else {
+    (void)printf("The best of the grid on the rest is %.2f %% better.\n",
                  100.0 * (chosen->rest / best - 1.0));
   }
 }
@@ -193,7 +207,7 @@ static mb_status tune(const arguments *given) {
   }
   if (status == MB_OK) {
     print_table(sweep, &options, &result);
-    print_gain(&options, &result);
+    print_gain(sweep, &options, &result);
     status =
         print_config(sweep->cell[result.candidate[0].cell].config, result.candidate[0].strategy);
     mb_tune_result_fini(&result);

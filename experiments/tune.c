@@ -218,8 +218,9 @@ static mb_status add_candidates(search *s, size_t cell, const watch *w, double b
   result->candidate = grown;
   for (size_t i = 0; i < config->n_strategies; i++) {
     const sums *part = w->part[i];
-    if (config->strategies[i].role == MB_REPLAY_ONLINE && part[FIRST].weight > 0.0 &&
-        part[REST].weight > 0.0) {
+    bool deployable = config->strategies[i].role == MB_REPLAY_ONLINE ||
+                      config->strategies[i].role == MB_REPLAY_NONE;
+    if (deployable && part[FIRST].weight > 0.0 && part[REST].weight > 0.0) {
       grown[result->n_candidates++] =
           (mb_tune_candidate){.cell = cell,
                               .strategy = i,
@@ -310,7 +311,7 @@ static mb_status rank(search *s) {
                          "none of %zu cells fits into %" PRId64
                          " bytes of expert weights a GPU (tune.max_expert_bytes_per_gpu)",
                          s->sweep->n_cells, s->options->most_bytes)
-               : MB_FAIL(MB_ERR_PARAM, "%s has no strategy that plans", s->sweep->name);
+               : MB_FAIL(MB_ERR_PARAM, "%s: no step with load on both parts", s->sweep->name);
   }
   qsort(result->candidate, result->n_candidates, sizeof *result->candidate, compare_candidates);
   for (size_t i = 1; i < result->n_candidates; i++) {
@@ -399,6 +400,10 @@ static mb_status measure_gain(search *s) {
   mb_replay_summary summary[2];
   opened o;
 
+  if (pair[1].role == MB_REPLAY_NONE) {
+    result->none_rest = result->candidate[0].rest;
+    return MB_OK;
+  }
   mb_status status = open_cell(config, &o);
   if (status == MB_OK) {
     o.replay.n_strategies = 2;

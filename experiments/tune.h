@@ -35,7 +35,7 @@ typedef struct mb_tune_options {
   bool quiet;
 } mb_tune_options;
 
-/** A strategy in a cell of the sweep. */
+/** A strategy in a cell of the sweep: one that plans, or `none`, which may be the cheapest. */
 typedef struct mb_tune_candidate {
   size_t cell, strategy; /* of the sweep; of the cell's config */
   double first, rest;    /* the objective on both parts */

@@ -88,6 +88,12 @@ static void print_tensorrt(FILE *stream, const deployment *d) {
 
 void mb_tune_print_flags(FILE *stream, const mb_config *config, const mb_trace_info *info,
                          const mb_replay_strategy *strategy) {
+  if (strategy->strategy == NULL) {
+    (void)fputs(
+        "vLLM: no --enable-eplb. SGLang: no --enable-eplb. TensorRT-LLM: no load_balancer.\n",
+        stream);
+    return;
+  }
   const deployment d = deployment_of(config, info, strategy);
 
   print_vllm(stream, &d);

@@ -82,4 +82,8 @@ void mb_tune_grid_fill(const mb_config *config, const mb_trace_info *info, size_
                  "sweep.parameters.trigger=[periodic, cost_aware]");
   (void)snprintf(begin(grid, "parameters.dispatch"), MB_TUNE_AXIS_SIZE,
                  "sweep.parameters.dispatch=[even, lp]");
+  if (mb_config_has_cost(config)) {
+    (void)snprintf(begin(grid, "cost.movement"), MB_TUNE_AXIS_SIZE,
+                   "sweep.cost.movement=[sync, async]");
+  }
 }

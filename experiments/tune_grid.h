@@ -8,7 +8,7 @@
 #include "balancer/status.h"
 #include "experiments/config.h"
 
-enum { MB_TUNE_AXES = 5, MB_TUNE_AXIS_SIZE = 256 };
+enum { MB_TUNE_AXES = 6, MB_TUNE_AXIS_SIZE = 256 };
 
 /** Settings of a sweep, each "sweep.KEY=[VALUE, ...]". */
 typedef struct mb_tune_grid {
@@ -19,7 +19,8 @@ typedef struct mb_tune_grid {
 /**
  * Around what the config says: plans half, twice and four times as often; windows of half to eight
  * intervals; slots from as many as the experts need to as many as fit; triggers periodic and
- * cost_aware; dispatch even and lp. Of schedules only those that leave some plans in the first
+ * cost_aware; dispatch even and lp; with costs, weights that move while steps wait and meanwhile.
+ * Of schedules only those that leave some plans in the first
  * part.
  *
  * @param config without a sweep. @param half steps of the first part.

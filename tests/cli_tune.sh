@@ -43,7 +43,7 @@ refused "cluster.expert_bytes is auto" config.yaml --set cluster.expert_bytes=au
 refused "but has to be one of: step_imbalance" config.yaml --objective beauty
 
 "$moebal" tune config.yaml >out 2>err || fail "tune fails"
-grep -q '^16 candidates in 8 cells (4 cells are too large for a GPU), by step_imbalance on steps 10 to 499; the rest is steps 500 to 999\.$' out ||
+grep -q '^24 candidates in 8 cells (4 cells are too large for a GPU), by step_imbalance on steps 10 to 499; the rest is steps 500 to 999\.$' out ||
   fail "what was tried"
 grep -q 'num_redundant_experts' out || fail "no flags of vLLM"
 sed -n '/^Recommended config:$/,/^What comes closest elsewhere:$/p' out | sed '1d;$d' >chosen.yaml
@@ -62,14 +62,14 @@ values = {}
 with h5py.File(sys.argv[1]) as file:
     for name, run in file["runs"].items():
         load = run["step_load"][:]
-        for label in ("lpt", "l2"):
+        for label in ("none", "lpt", "l2"):
             step = run[label]["step_imbalance"][:]
             mean = lambda a, b: (step[a:b] * load[a:b]).sum() / load[a:b].sum()
             keys = run.attrs["interval"], run.attrs["window"], run.attrs["n_slots"], label
             moved = sum(run[label]["plans/moved_experts"][:].sum(1))
             values[tuple(str(key) for key in keys)] = mean(10, 500), mean(500, 1000), moved
 text = open(sys.argv[3], encoding="utf-8").read()
-rows = re.findall(r"^(lpt|l2) +([0-9.]+) +([0-9.]+) +([0-9]+) +[0-9.e-]+ GB +(.*)$", text, re.M)
+rows = re.findall(r"^(none|lpt|l2) +([0-9.]+) +([0-9.]+) +([0-9]+) +[0-9.e-]+ GB +(.*)$", text, re.M)
 assert len(rows) in (10, 11)
 firsts = []
 for label, first, rest, moved, settings in rows:
@@ -100,6 +100,13 @@ with h5py.File(sys.argv[2]) as file:
     )
     assert abs(gain - 100 * (1 - own / without)) < 0.006 and low < gain < high
 END
+
+# By latency: slots, links and stalls are priced, and where weights take long to move, none is best.
+"$moebal" tune config.yaml --objective step_latency --set cost.gpu=h100 --set cost.hidden=1024 \
+  --set cost.move_layer_us=1e6 >out 2>err || fail "tune by latency"
+sed -n '4p;/strategy/{n;p;}' out | grep -q '^none ' || fail "by latency none is not the best"
+grep -q 'no --enable-eplb' out || fail "no flags for none"
+refused "the objective gpu_hours needs a model of costs" config.yaml --objective gpu_hours
 
 # Without a sweep of its own a grid is tried.
 "$moebal" tune config.yaml --set sweep=null >out 2>err || fail "the usual grid"
