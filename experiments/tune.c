@@ -17,6 +17,9 @@
 
 enum { FIRST, REST, N_PARTS, RESAMPLES = 9999 };
 
+/* Loads up to this are kept for all cells; larger ones are read again for each. */
+enum { KEPT_BYTES = 1 << 30 };
+
 const char *const mb_tune_objective_words[] = {"step_imbalance", "step_latency", "gpu_hours", NULL};
 
 /* --- one cell's replay --- */
@@ -122,6 +125,31 @@ static mb_status watch_init(watch *w, size_t n_strategies, size_t n_steps, bool 
              : MB_FAIL(MB_ERR_MEMORY, "no memory for the scores of %zu steps", n_steps);
 }
 
+/* The loads that all cells share. */
+typedef struct shared {
+  mb_source *source; /* what they were read from, for its info */
+  uint32_t *load;    /* [T,L,E]; NULL: they are read again for each cell */
+} shared;
+
+static void shared_fini(shared *loads) {
+  mb_source_destroy(loads->source);
+  free(loads->load);
+}
+
+static mb_status shared_init(shared *loads, const mb_config *config) {
+  MB_TRY(mb_config_open_source(config, &loads->source));
+  const mb_trace_info *info = mb_source_get_info(loads->source);
+  size_t row = info->n_layers * info->n_experts;
+  if (info->n_steps > KEPT_BYTES / sizeof *loads->load / row) {
+    return MB_OK;
+  }
+  loads->load = malloc(info->n_steps * row * sizeof *loads->load);
+  if (loads->load == NULL) {
+    return MB_FAIL(MB_ERR_MEMORY, "no memory for %zu steps", info->n_steps);
+  }
+  return mb_source_read(loads->source, info->n_steps, loads->load);
+}
+
 /* A cell that has been opened. */
 typedef struct opened {
   mb_source *source;
@@ -129,12 +157,14 @@ typedef struct opened {
   mb_replay_config replay;
 } opened;
 
-static mb_status open_cell(const mb_config *config, opened *cell) {
+static mb_status open_cell(const mb_config *config, const shared *loads, opened *cell) {
   mb_backend_choice backend;
 
   cell->source = NULL;
   cell->cost = NULL;
-  MB_TRY(mb_config_open_source(config, &cell->source));
+  MB_TRY(loads->load != NULL
+             ? mb_source_open_memory(mb_source_get_info(loads->source), loads->load, &cell->source)
+             : mb_config_open_source(config, &cell->source));
   MB_TRY(mb_config_fit(config, mb_source_get_info(cell->source), &cell->replay));
   MB_TRY(mb_backend_choose(config->backend, &cell->replay.shape, &backend));
   cell->replay.backend = backend.backend;
@@ -166,6 +196,7 @@ typedef struct search {
   const mb_sweep *sweep;
   const mb_tune_options *options;
   mb_tune_result *result;
+  shared loads;
 } search;
 
 static mb_status check_keys(const mb_sweep *sweep) {
@@ -205,6 +236,18 @@ static mb_status set_parts(search *s, size_t n_steps, size_t from) {
   return MB_OK;
 }
 
+/* `none` is the same under schedules that it does not have: one of them stands for all. */
+static bool is_there(const mb_tune_result *result, const mb_tune_candidate *none) {
+  for (size_t i = 0; i < result->n_candidates; i++) {
+    const mb_tune_candidate *one = &result->candidate[i];
+    if (one->is_none && one->first == none->first && one->rest == none->rest &&
+        one->gpu_bytes == none->gpu_bytes) {
+      return true;
+    }
+  }
+  return false;
+}
+
 static mb_status add_candidates(search *s, size_t cell, const watch *w, double bytes,
                                 const mb_replay_summary *summary) {
   mb_tune_result *result = s->result;
@@ -218,16 +261,20 @@ static mb_status add_candidates(search *s, size_t cell, const watch *w, double b
   result->candidate = grown;
   for (size_t i = 0; i < config->n_strategies; i++) {
     const sums *part = w->part[i];
-    bool deployable = config->strategies[i].role == MB_REPLAY_ONLINE ||
-                      config->strategies[i].role == MB_REPLAY_NONE;
-    if (deployable && part[FIRST].weight > 0.0 && part[REST].weight > 0.0) {
-      grown[result->n_candidates++] =
-          (mb_tune_candidate){.cell = cell,
-                              .strategy = i,
-                              .first = part[FIRST].value / part[FIRST].weight,
-                              .rest = part[REST].value / part[REST].weight,
-                              .moved_experts = summary[i].moved_experts,
-                              .gpu_bytes = bytes};
+    mb_replay_role role = config->strategies[i].role;
+    if ((role != MB_REPLAY_ONLINE && role != MB_REPLAY_NONE) || part[FIRST].weight == 0.0 ||
+        part[REST].weight == 0.0) {
+      continue;
+    }
+    const mb_tune_candidate one = {.cell = cell,
+                                   .strategy = i,
+                                   .is_none = role == MB_REPLAY_NONE,
+                                   .first = part[FIRST].value / part[FIRST].weight,
+                                   .rest = part[REST].value / part[REST].weight,
+                                   .moved_experts = summary[i].moved_experts,
+                                   .gpu_bytes = bytes};
+    if (!one.is_none || !is_there(result, &one)) {
+      grown[result->n_candidates++] = one;
     }
   }
   return MB_OK;
@@ -265,7 +312,7 @@ static mb_status try_opened(search *s, size_t cell, opened *o) {
 
 static mb_status try_cell(search *s, size_t cell) {
   opened o;
-  mb_status status = open_cell(s->sweep->cell[cell].config, &o);
+  mb_status status = open_cell(s->sweep->cell[cell].config, &s->loads, &o);
 
   status = status == MB_OK ? try_opened(s, cell, &o) : status;
   close_cell(&o);
@@ -404,7 +451,7 @@ static mb_status measure_gain(search *s) {
     result->none_rest = result->candidate[0].rest;
     return MB_OK;
   }
-  mb_status status = open_cell(config, &o);
+  mb_status status = open_cell(config, &s->loads, &o);
   if (status == MB_OK) {
     o.replay.n_strategies = 2;
     o.replay.strategies = pair;
@@ -427,14 +474,16 @@ static mb_status measure_gain(search *s) {
 
 mb_status mb_tune(const mb_sweep *sweep, const mb_tune_options *options, mb_tune_result *result) {
   mb_tune_result made = {.gain = {NAN, NAN, ""}};
-  search s = {sweep, options, &made};
+  search s = {.sweep = sweep, .options = options, .result = &made};
 
   assert(options->split > 0.0 && options->split < 1.0 && options->most_bytes >= 1);
   MB_TRY(check_objective(options, sweep->cell[0].config));
   MB_TRY(check_keys(sweep));
-  mb_status status = try_cells(&s);
+  mb_status status = shared_init(&s.loads, sweep->cell[0].config);
+  status = status == MB_OK ? try_cells(&s) : status;
   status = status == MB_OK ? rank(&s) : status;
   status = status == MB_OK ? measure_gain(&s) : status;
+  shared_fini(&s.loads);
   if (status != MB_OK) {
     mb_tune_result_fini(&made);
     return status;

@@ -38,6 +38,7 @@ typedef struct mb_tune_options {
 /** A strategy in a cell of the sweep: one that plans, or `none`, which may be the cheapest. */
 typedef struct mb_tune_candidate {
   size_t cell, strategy; /* of the sweep; of the cell's config */
+  bool is_none;
   double first, rest;    /* the objective on both parts */
   int64_t moved_experts; /* over all scored steps */
   double gpu_bytes;      /* expert weights on a GPU */
@@ -61,7 +62,7 @@ typedef struct mb_tune_result {
  *         most_bytes, a split that leaves one part without scored steps, an unknown size of
  * experts; what a replay returned; MB_ERR_CANCELLED; MB_ERR_MEMORY.
  *
- * Cost: a replay a cell, one after the other.
+ * Cost: a replay a cell, one after the other; loads of up to 1 GiB are read or generated once.
  */
 MB_NODISCARD mb_status mb_tune(const mb_sweep *sweep, const mb_tune_options *options,
                                mb_tune_result *result);

@@ -43,7 +43,7 @@ refused "cluster.expert_bytes is auto" config.yaml --set cluster.expert_bytes=au
 refused "but has to be one of: step_imbalance" config.yaml --objective beauty
 
 "$moebal" tune config.yaml >out 2>err || fail "tune fails"
-grep -q '^24 candidates in 8 cells (4 cells are too large for a GPU), by step_imbalance on steps 10 to 499; the rest is steps 500 to 999\.$' out ||
+grep -q '^18 candidates in 8 cells (4 cells are too large for a GPU), by step_imbalance on steps 10 to 499; the rest is steps 500 to 999\.$' out ||
   fail "what was tried"
 grep -q 'num_redundant_experts' out || fail "no flags of vLLM"
 sed -n '/^Recommended config:$/,/^What comes closest elsewhere:$/p' out | sed '1d;$d' >chosen.yaml
