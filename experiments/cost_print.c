@@ -18,10 +18,11 @@ void mb_cost_put_regime(FILE *stream, const mb_replay_summary *summary) {
                 "long as computing %.0f, and sets the time of %.1f %% of these slots",
                 summary->tokens_per_active_slot, summary->cost.break_even_tokens,
                 100.0 * summary->cost.memory_bound_slots);
-  (void)fputs(mb_cost_is_memory_bound(summary)
-                  ? ": there balance of tokens gains experts little, and time imbalance is the headline."
-                  : ".",
-              stream);
+  (void)fputs(
+      mb_cost_is_memory_bound(summary)
+          ? ": there balance of tokens gains experts little, and time imbalance is the headline."
+          : ".",
+      stream);
 }
 
 /* "-" where there is none, "never" where it is infinite. */

@@ -193,8 +193,8 @@ static void compare_relabellings(mb_shape shape, uint32_t most, size_t *n_same, 
       {"l2", MB_REPLAY_ONLINE, mb_strategy_find("l2"), NULL, NULL},
       {"hindsight", MB_REPLAY_HINDSIGHT, mb_strategy_find("l2"), NULL, NULL},
       {"none", MB_REPLAY_NONE, NULL, NULL, NULL},
-      {"recorded", MB_REPLAY_RECORDED, NULL,
-       &(mb_replay_recorded){2, effect_step, plain.map[0][0]}, NULL}};
+      {"recorded", MB_REPLAY_RECORDED, NULL, &(mb_replay_recorded){2, effect_step, plain.map[0][0]},
+       NULL}};
 
   for (size_t i = 0; i < 2 * (size_t)L; i++) {
     effect_step[i] = i < L ? 6 : 11;
