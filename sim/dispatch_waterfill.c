@@ -1,10 +1,11 @@
 /* sim/dispatch_waterfill.c - one greedy pass over the experts.
  *
- * First the experts that are on one GPU only, then the others by descending load, the first of
- * equals first: each is poured onto the GPUs that hold it, so that those that get some end as level
- * as whole tiles of dispatch_tile tokens allow; the odd tokens of the last tile go to the lowest.
- * With divisible tokens the largest load is at most 1 + log2 D times the best split's (Azar, Naor
- * and Rom, The competitiveness of on-line assignments, 1995). */
+ * The replicated experts in the order of descending load, the first of equals first: each is poured
+ * onto the GPUs that hold it, so that those that get some end as level as whole tiles of
+ * dispatch_tile tokens allow; the odd tokens of the last tile go to the lowest. Experts whose turn
+ * is still to come count as split evenly over these GPUs, so that a pour lowers the highest of an
+ * expert's GPUs or leaves it: with divisible tokens the largest load is at most that of an even
+ * split. (Without them, on GPUs that only hold what has been poured, it often is larger.) */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -62,7 +63,19 @@ static void waterfill_place(void *state, size_t layer, const mb_dispatch_placeme
   mb_replicas_place(&model->replicas, layer, placement->physical_to_logical_map);
 }
 
-/* Loads of GPUs, and the replicated experts by descending load. Returns how many have load. */
+/* Gives an expert's GPUs an equal share each of so many tokens; or takes it, where negative. */
+static void share_out(const waterfill_model *model, size_t layer, size_t e, double tokens,
+                      double *gpu_load) {
+  size_t n;
+  const int32_t *slot = mb_replicas_of(&model->replicas, layer, e, &n);
+
+  for (size_t r = 0; r < n; r++) {
+    gpu_load[(size_t)slot[r] / model->replicas.slots_per_gpu] += tokens / (double)n;
+  }
+}
+
+/* Loads of GPUs under the even split, and the replicated experts by descending load. Returns how
+   many have load. */
 static size_t start(const waterfill_model *model, size_t layer, const uint32_t *load,
                     double *gpu_load, mb_keyed *order) {
   const mb_replicas *replicas = &model->replicas;
@@ -71,10 +84,9 @@ static size_t start(const waterfill_model *model, size_t layer, const uint32_t *
   memset(gpu_load, 0, replicas->n_slots / replicas->slots_per_gpu * sizeof *gpu_load);
   for (size_t e = 0; e < replicas->n_experts; e++) {
     size_t n;
-    const int32_t *slot = mb_replicas_of(replicas, layer, e, &n);
-    if (n == 1) {
-      gpu_load[(size_t)slot[0] / replicas->slots_per_gpu] += (double)load[e];
-    } else if (load[e] > 0) {
+    (void)mb_replicas_of(replicas, layer, e, &n);
+    share_out(model, layer, e, (double)load[e], gpu_load);
+    if (n > 1 && load[e] > 0) {
       order[n_shared++] = (mb_keyed){-(double)load[e], (int32_t)e};
     }
   }
@@ -111,6 +123,7 @@ static void pour_expert(const waterfill_model *model, size_t layer, size_t e, do
   size_t n_wet;
   const int32_t *slot = mb_replicas_of(&model->replicas, layer, e, &n);
 
+  share_out(model, layer, e, -load, gpu_load);
   for (size_t r = 0; r < n; r++) {
     height[r] = (mb_keyed){gpu_load[(size_t)slot[r] / slots_per_gpu], (int32_t)r};
   }

@@ -12,12 +12,13 @@
 
 #include "balancer/split.h"
 #include "sim/dispatch.h"
+#include "sim/lane_options.h"
 #include "sim/metrics.h"
 #include "sim/score.h"
 
 /* A model of DeepSeek-V3's size on 32 GPUs; some hundred tokens a step, so that experts idle. */
 enum { N_LAYERS = 58, N_EXPERTS = 256, N_SLOTS = 288, N_GPUS = 32 };
-enum { N_STEPS = 32, N_REPEATS = 401, N_TOKENS = 128 * 8 };
+enum { N_STEPS = 32, N_REPEATS = 401, N_DISPATCH_REPEATS = 21, N_TOKENS = 128 * 8 };
 
 typedef struct bench {
   mb_shape shape;
@@ -31,6 +32,7 @@ typedef struct bench {
   mb_layer_score *score; /* [T,L] */
   double *share;         /* [E] */
   double *slot_load;     /* [P] */
+  mb_dispatcher *dispatcher;
 } bench;
 
 static void *allocate(size_t n, size_t size) {
@@ -130,6 +132,26 @@ static void score_split(bench *b, size_t l, const uint32_t *load, mb_layer_score
   }
 }
 
+static void bench_start(bench *b, const char *dispatch) {
+  mb_lane_options options;
+
+  mb_lane_options_init(&options);
+  (void)snprintf(options.dispatch.dispatch, sizeof options.dispatch.dispatch, "%s", dispatch);
+  if (mb_dispatcher_create(&b->shape, &options.dispatch, &b->dispatcher) != MB_OK) {
+    (void)fprintf(stderr, "moebal-score-bench: %s\n", mb_error_message());
+    exit(EXIT_FAILURE);
+  }
+  for (size_t l = 0; l < N_LAYERS; l++) {
+    mb_dispatch_placement placement = {b->map + l * N_SLOTS, b->expert_count + l * N_EXPERTS};
+    mb_dispatcher_place(b->dispatcher, l, &placement);
+  }
+}
+
+static void score_dispatched(bench *b, size_t l, const uint32_t *load, mb_layer_score *score) {
+  mb_dispatcher_split(b->dispatcher, l, &(mb_dispatch_load){.load = load}, b->slot_load);
+  mb_metrics_layer(&b->shape, b->slot_load, score);
+}
+
 /* Layers outside, steps inside, as the replay does. Returns microseconds a step. */
 static double time_once(bench *b,
                         void (*score)(bench *, size_t, const uint32_t *, mb_layer_score *)) {
@@ -145,6 +167,22 @@ static double time_once(bench *b,
   (void)clock_gettime(CLOCK_THREAD_CPUTIME_ID, &end);
   return ((double)(end.tv_sec - start.tv_sec) * 1e6 + (double)(end.tv_nsec - start.tv_nsec) / 1e3) /
          N_STEPS;
+}
+
+/* Every dispatch model, with scoring. */
+static void bench_dispatch(bench *b) {
+  double times[N_DISPATCH_REPEATS];
+
+  for (const char *const *name = mb_dispatch_words; *name != NULL; name++) {
+    bench_start(b, *name);
+    for (size_t i = 0; i < N_DISPATCH_REPEATS; i++) {
+      times[i] = time_once(b, score_dispatched);
+    }
+    mb_dispatcher_destroy(b->dispatcher);
+    gsl_sort(times, 1, N_DISPATCH_REPEATS);
+    (void)printf("dispatch %-12s best %8.2f  median %8.2f\n", *name, times[0],
+                 times[N_DISPATCH_REPEATS / 2]);
+  }
 }
 
 int main(void) {
@@ -173,6 +211,7 @@ int main(void) {
   (void)printf("split / plain  %.1f\n", split[N_REPEATS / 2] / plain[N_REPEATS / 2]);
   (void)printf("plain / fused  %.2f; scores %s\n", plain[N_REPEATS / 2] / fused[N_REPEATS / 2],
                same ? "equal bit for bit" : "DIFFER");
+  bench_dispatch(&b);
   free(kept);
   bench_fini(&b);
   return same ? EXIT_SUCCESS : EXIT_FAILURE;
