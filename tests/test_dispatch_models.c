@@ -542,6 +542,20 @@ static void lp_by_hand(void) {
   check_slots(4, slot_load, (double[]){10, 0, 0, 4});
 }
 
+/* Three GPUs hold expert 0, and the second has a token already: shares 11/3, 8/3 and 11/3. The two
+   whole tiles of 4 go to the larger ones, the odd 2 tokens to the second. */
+static void remainders_by_hand(void) {
+  mb_shape shape = {1, 4, 6, 1, 1, 3};
+  int32_t map[] = {0, 1, 2, 0, 3, 0};
+  uint32_t load[] = {10, 0, 1, 0};
+  mb_dispatch_options options = options_of("lp_rounded");
+  double slot_load[6];
+
+  options.dispatch_tile = 4;
+  split_one(&options, &shape, 0, map, load, NULL, slot_load);
+  check_slots(6, slot_load, (double[]){4, 0, 1, 2, 0, 4});
+}
+
 /* Only the replicas of an expert but one have anything but whole tiles. */
 static void tiles(void) {
   gsl_rng *rng = gsl_rng_alloc(gsl_rng_mt19937);
@@ -772,6 +786,42 @@ static void moments(void) {
   check_moments(hypergeometric_large, 150.0, 150.0 * 0.5 * 99700.0 / 99999.0);
 }
 
+/* What is drawn differs between steps, layers, experts and seeds, though the loads are the same. */
+static void draws_differ(void) {
+  problem *p = calloc(1, sizeof *p);
+  double slot_load[N_STEPS * N_LAYERS * 8], other[N_STEPS * N_LAYERS * 8];
+  const char *const names[] = {"random", "hash", "static", "round_robin"};
+
+  CU_ASSERT_PTR_NOT_NULL_FATAL(p);
+  p->shape = (mb_shape){N_LAYERS, 4, 8, 1, 1, 2};
+  p->n_sources = 1;
+  for (size_t l = 0; l < N_LAYERS; l++) {
+    mb_placement_linear(&p->shape, p->map + l * 8);
+    CHECK_OK(mb_placement_count(&p->shape, p->map + l * 8, p->count + l * 4));
+  }
+  for (size_t i = 0; i < N_STEPS * N_LAYERS * 4; i++) {
+    p->load[i] = 1000000;
+  }
+  for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+    mb_dispatch_options options = options_of(names[i]);
+    options.dispatch_sources = 2;
+    options.dispatch_block = 3;
+    split_all(p, &options, false, slot_load);
+    options.dispatch_seed++;
+    split_all(p, &options, false, other);
+    for (size_t row = 0; row < N_STEPS * N_LAYERS; row++) {
+      /* Of blocks of 3, the odd item of hundreds of thousands leaves no two alike. */
+      CU_ASSERT_NOT_EQUAL(memcmp(slot_load + row * 8, other + row * 8, 8 * sizeof(double)), 0);
+      CU_ASSERT_NOT_EQUAL(slot_load[row * 8], slot_load[row * 8 + 1]); /* another expert */
+      for (size_t before = 0; before < row; before++) {
+        CU_ASSERT_NOT_EQUAL(memcmp(slot_load + row * 8, slot_load + before * 8, 8 * sizeof(double)),
+                            0);
+      }
+    }
+  }
+  free(p);
+}
+
 /* Draws leave nothing to chance where there is nothing to choose. */
 static void certain_draws(void) {
   mb_draw draw = mb_draw_start(0, NULL);
@@ -797,11 +847,13 @@ int main(void) {
                          {"static draws fairly", static_is_fair},
                          {"round robin by hand", round_robin_by_hand},
                          {"lp, rounded, waterfill and metro by hand", lp_by_hand},
+                         {"the largest remainders by hand", remainders_by_hand},
                          {"tiles", tiles},
                          {"lp of the step before", lag_by_hand},
                          {"lp of the step before, by source", lag_by_source},
                          {"a replay of loads by source", replay_by_source},
                          {"moments of draws", moments},
+                         {"draws differ", draws_differ},
                          {"certain draws", certain_draws},
                          CU_TEST_INFO_NULL};
   return run_suite("dispatch models", tests);
