@@ -18,7 +18,7 @@ const mb_param *mb_lane_dispatch_params(void) {
        .unit = "1",
        .initial = "42",
        .min = 0,
-       .max = 9007199254740992.0,
+       .max = 2147483647,
        .help = "of what dispatch hash, static, random and round_robin draw",
        .offset = offsetof(mb_lane_options, dispatch.dispatch_seed)},
       {.key = "dispatch_sources",
