@@ -124,38 +124,48 @@ static void print_table(const mb_sweep *sweep, const mb_tune_options *options,
   }
 }
 
-/* What it gains over none, with its interval. */
-static void print_over_none(const mb_tune_options *options, const mb_tune_result *result) {
+/* How much worse it is than the chosen one on the rest, in percent of the chosen one's value. */
+static void print_difference(const mb_tune_options *options, double chosen,
+                             const mb_tune_best *best) {
+  if (isnan(best->interval.low)) {
+    (void)printf("    %+.2f %%, of %zu blocks: too few for an interval\n",
+                 100.0 * best->difference / chosen, best->n_blocks);
+  } else {
+    (void)printf("    %+.2f %%, %g %% interval %+.2f .. %+.2f %% (%s, %zu blocks)\n",
+                 100.0 * best->difference / chosen, 100.0 * options->confidence,
+                 100.0 * best->interval.low / chosen, 100.0 * best->interval.high / chosen,
+                 best->interval.method, best->n_blocks);
+  }
+}
+
+static void print_best(const mb_sweep *sweep, const mb_tune_options *options,
+                       const mb_tune_result *result) {
   const mb_tune_candidate *chosen = &result->candidate[0];
 
-  (void)printf("\nOn the rest it gains %.2f %% over none (%.5g instead of %.5g)",
-               100.0 * (1.0 - chosen->rest / result->none_rest), chosen->rest, result->none_rest);
-  if (isnan(result->gain.low)) {
-    (void)printf("; %zu blocks are too few for an interval", result->n_blocks);
-  } else {
-    (void)printf(", %g %% interval %.2f to %.2f %% (%s, %zu blocks)", 100.0 * options->confidence,
-                 -100.0 * result->gain.high / result->none_rest,
-                 -100.0 * result->gain.low / result->none_rest, result->gain.method,
-                 result->n_blocks);
+  (void)printf(
+      "\nThe best of each strategy on the first part; below it, what it is on the rest beside "
+      "the chosen one:\n\n");
+  for (size_t k = 0; k < result->n_best; k++) {
+    print_candidate(sweep, options->objective, &result->candidate[result->best[k].candidate]);
+    if (k > 0) {
+      print_difference(options, chosen->rest, &result->best[k]);
+    }
   }
-  (void)printf(".\n");
 }
 
 static void print_gain(const mb_sweep *sweep, const mb_tune_options *options,
                        const mb_tune_result *result) {
   const mb_tune_candidate *chosen = &result->candidate[0];
-  const mb_config *config = sweep->cell[chosen->cell].config;
   double best = result->candidate[result->best_rest].rest;
 
-  if (config->strategies[chosen->strategy].role == MB_REPLAY_NONE) {
+  print_best(sweep, options, result);
+  if (chosen->is_none) {
     (void)printf("\nRebalancing does not pay here: none is the best.\n");
-  } else {
-    print_over_none(options, result);
   }
   if (result->best_rest == 0) {
-    (void)printf("Of the whole grid it is the best on the rest, too.\n");
+    (void)printf("\nOf the whole grid the chosen one is the best on the rest, too.\n");
   } else {
-    (void)printf("The best of the grid on the rest is %.2f %% better.\n",
+    (void)printf("\nThe best of the grid on the rest is %.2f %% better than the chosen one.\n",
                  100.0 * (chosen->rest / best - 1.0));
   }
 }

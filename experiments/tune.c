@@ -12,10 +12,11 @@
 #include "experiments/progress.h"
 #include "experiments/stat_blocks.h"
 #include "experiments/stat_bootstrap.h"
+#include "experiments/stat_student.h"
 #include "sim/replay.h"
 #include "workloads/stream.h"
 
-enum { FIRST, REST, N_PARTS, RESAMPLES = 9999 };
+enum { FIRST, REST, N_PARTS, RESAMPLES = 9999, BLOCKS_LEAST = 5 };
 
 /* Loads up to this are kept for all cells; larger ones are read again for each. */
 enum { KEPT_BYTES = 1 << 30 };
@@ -369,111 +370,152 @@ static mb_status rank(search *s) {
   return MB_OK;
 }
 
-/* --- what the choice gains --- */
+/* --- the best of each strategy --- */
 
-/* Differences by block, their loads in `weight`. @return how many blocks have load. */
-static size_t average(const watch *w, const double *own, const double *none,
+static const mb_replay_strategy *strategy_of(const search *s, size_t candidate) {
+  const mb_tune_candidate *one = &s->result->candidate[candidate];
+
+  return &s->sweep->cell[one->cell].config->strategies[one->strategy];
+}
+
+/* The first candidate of each label: they are sorted. */
+static mb_status list_best(search *s) {
+  mb_tune_result *result = s->result;
+
+  result->best = calloc(result->n_candidates, sizeof *result->best);
+  if (result->best == NULL) {
+    return MB_FAIL(MB_ERR_MEMORY, "no memory for %zu candidates", result->n_candidates);
+  }
+  for (size_t i = 0; i < result->n_candidates; i++) {
+    const char *label = strategy_of(s, i)->label;
+    size_t k = 0;
+    while (k < result->n_best &&
+           strcmp(strategy_of(s, result->best[k].candidate)->label, label) != 0) {
+      k++;
+    }
+    if (k == result->n_best) {
+      result->best[result->n_best++] = (mb_tune_best){.candidate = i, .interval = {NAN, NAN, ""}};
+    }
+  }
+  return MB_OK;
+}
+
+/* A candidate once more, step by step: w->series. */
+static mb_status replay_again(const search *s, size_t candidate, watch *w, size_t *interval) {
+  const mb_config *config = s->sweep->cell[s->result->candidate[candidate].cell].config;
+  mb_replay_summary summary;
+  opened o;
+
+  *w = (watch){.objective = s->options->objective,
+               .scale = scale_of(s->options->objective, config),
+               .from = s->result->from,
+               .half = s->result->half};
+  mb_status status = open_cell(config, &s->loads, &o);
+  if (status == MB_OK) {
+    o.replay.n_strategies = 1;
+    o.replay.strategies = strategy_of(s, candidate);
+    *interval = o.replay.interval;
+    status = watch_init(w, 1, s->result->n_steps, true);
+  }
+  status = status == MB_OK ? replay_cell(&o, w, &summary) : status;
+  close_cell(&o);
+  return status;
+}
+
+/* Differences by block, and their weights. @return how many blocks have any. */
+static size_t average(const watch *w, const double *a, const double *b,
                       const mb_stat_blocks *blocks, double *difference, double *weight) {
   size_t n = 0;
 
-  for (size_t b = 0; b < blocks->n_blocks; b++) {
+  for (size_t k = 0; k < blocks->n_blocks; k++) {
     double sum = 0.0;
-    double load = 0.0;
-    for (size_t t = blocks->edge[b]; t < blocks->edge[b + 1]; t++) {
-      if (!isnan(own[t]) && !isnan(none[t])) {
-        sum += weight_of(w, t) * (own[t] - none[t]);
-        load += weight_of(w, t);
+    double total = 0.0;
+    for (size_t t = blocks->edge[k]; t < blocks->edge[k + 1]; t++) {
+      if (!isnan(a[t]) && !isnan(b[t])) {
+        sum += weight_of(w, t) * (a[t] - b[t]);
+        total += weight_of(w, t);
       }
     }
-    if (load > 0.0) {
-      difference[n] = sum / load;
-      weight[n++] = load;
+    if (total > 0.0) {
+      difference[n] = sum / total;
+      weight[n++] = total;
     }
   }
   return n;
 }
 
-static mb_status infer(const search *s, const watch *w, const opened *o, const double *own,
-                       const double *none, double *room) {
-  size_t n_rest = w->n_steps - w->half;
-  const mb_stat_steps steps = {.first = w->half,
-                               .n_steps = w->n_steps,
-                               .interval = o->replay.interval,
-                               .window = o->replay.window,
-                               .delay = o->replay.delay};
-  mb_stat_blocks blocks;
-
-  for (size_t t = 0; t < n_rest; t++) {
-    double difference = own[w->half + t] - none[w->half + t];
-    room[t] = isnan(difference) ? 0.0 : difference;
-  }
-  MB_TRY(mb_stat_blocks_cut(&steps, room, &blocks));
-  s->result->n_blocks = average(w, own, none, &blocks, room, room + n_rest);
-  mb_stat_blocks_fini(&blocks);
-  if (s->result->n_blocks < MB_STAT_BLOCKS_MIN) {
+/* A bootstrap, or with few blocks Student's interval. */
+static mb_status infer(const mb_stat_units *units, double confidence, size_t number,
+                       mb_stat_interval *interval) {
+  if (units->n_units < MB_STAT_BLOCKS_MIN) {
+    *interval = units->n_units >= BLOCKS_LEAST ? mb_stat_student(units, confidence)
+                                               : (mb_stat_interval){NAN, NAN, ""};
     return MB_OK;
   }
-  const mb_stat_units units = {1, s->result->n_blocks, room, room + n_rest};
-  gsl_rng *rng = mb_stream_create(1, "tune", 0);
+  gsl_rng *rng = mb_stream_create(1, "tune", number);
   if (rng == NULL) {
     return MB_FAIL(MB_ERR_MEMORY, "no memory for random numbers");
   }
-  mb_status status =
-      mb_stat_bootstrap(&units, s->options->confidence, RESAMPLES, rng, &s->result->gain);
+  mb_status status = mb_stat_bootstrap(units, confidence, RESAMPLES, rng, interval);
   gsl_rng_free(rng);
   return status;
 }
 
-static size_t find_none(const mb_config *config) {
-  size_t i = 0;
+/* The difference of two replays on the rest. @param room [2T] */
+static mb_status compare_with(const search *s, const watch *w, const double *chosen,
+                              size_t interval, double *room, mb_tune_best *best) {
+  size_t n_rest = w->n_steps - w->half;
+  const mb_stat_steps steps = {
+      .first = w->half, .n_steps = w->n_steps, .interval = interval, .window = interval};
+  mb_stat_blocks blocks;
 
-  while (i < config->n_strategies && config->strategies[i].role != MB_REPLAY_NONE) {
-    i++;
+  for (size_t t = 0; t < n_rest; t++) {
+    double difference = w->series[w->half + t] - chosen[w->half + t];
+    room[t] = isnan(difference) ? 0.0 : difference;
   }
-  assert(i < config->n_strategies); /* it always runs */
-  return i;
+  MB_TRY(mb_stat_blocks_cut(&steps, room, &blocks));
+  best->n_blocks = average(w, w->series, chosen, &blocks, room, room + n_rest);
+  mb_stat_blocks_fini(&blocks);
+  const mb_stat_units units = {1, best->n_blocks, room, room + n_rest};
+  best->difference = mb_stat_units_estimate(&units).mean;
+  return infer(&units, s->options->confidence, best->candidate, &best->interval);
 }
 
-/* The chosen strategy and `none`, once more, step by step. */
-static mb_status measure_gain(search *s) {
+static mb_status compare_best(search *s, const watch *chosen, size_t interval, double *room) {
   mb_tune_result *result = s->result;
-  const mb_config *config = s->sweep->cell[result->candidate[0].cell].config;
-  const mb_replay_strategy pair[] = {config->strategies[find_none(config)],
-                                     config->strategies[result->candidate[0].strategy]};
-  watch w = {.objective = s->options->objective,
-             .scale = scale_of(s->options->objective, config),
-             .from = result->from,
-             .half = result->half};
-  mb_replay_summary summary[2];
-  opened o;
+  mb_status status = MB_OK;
 
-  if (pair[1].role == MB_REPLAY_NONE) {
-    result->none_rest = result->candidate[0].rest;
-    return MB_OK;
+  for (size_t k = 1; k < result->n_best && status == MB_OK; k++) {
+    size_t own = 0;
+    watch w;
+    status = replay_again(s, result->best[k].candidate, &w, &own);
+    if (status == MB_OK) {
+      status = compare_with(s, &w, chosen->series, own > interval ? own : interval, room,
+                            &result->best[k]);
+    }
+    watch_fini(&w);
   }
-  mb_status status = open_cell(config, &s->loads, &o);
-  if (status == MB_OK) {
-    o.replay.n_strategies = 2;
-    o.replay.strategies = pair;
-    status = watch_init(&w, 2, result->n_steps, true);
-  }
-  double *room = status == MB_OK ? calloc(2 * w.n_steps, sizeof *room) : NULL;
+  return status;
+}
+
+static mb_status judge(search *s) {
+  size_t interval = 0;
+  watch chosen;
+
+  MB_TRY(list_best(s));
+  mb_status status = replay_again(s, 0, &chosen, &interval);
+  double *room = calloc(2 * s->result->n_steps, sizeof *room);
   if (status == MB_OK && room == NULL) {
-    status = MB_FAIL(MB_ERR_MEMORY, "no memory for %zu steps", w.n_steps);
+    status = MB_FAIL(MB_ERR_MEMORY, "no memory for %zu steps", s->result->n_steps);
   }
-  status = status == MB_OK ? replay_cell(&o, &w, summary) : status;
-  if (status == MB_OK) {
-    result->none_rest = w.part[0][REST].value / w.part[0][REST].weight;
-    status = infer(s, &w, &o, w.series + w.n_steps, w.series, room);
-  }
+  status = status == MB_OK ? compare_best(s, &chosen, interval, room) : status;
   free(room);
-  watch_fini(&w);
-  close_cell(&o);
+  watch_fini(&chosen);
   return status;
 }
 
 mb_status mb_tune(const mb_sweep *sweep, const mb_tune_options *options, mb_tune_result *result) {
-  mb_tune_result made = {.gain = {NAN, NAN, ""}};
+  mb_tune_result made = {.n_candidates = 0};
   search s = {.sweep = sweep, .options = options, .result = &made};
 
   assert(options->split > 0.0 && options->split < 1.0 && options->most_bytes >= 1);
@@ -482,7 +524,7 @@ mb_status mb_tune(const mb_sweep *sweep, const mb_tune_options *options, mb_tune
   mb_status status = shared_init(&s.loads, sweep->cell[0].config);
   status = status == MB_OK ? try_cells(&s) : status;
   status = status == MB_OK ? rank(&s) : status;
-  status = status == MB_OK ? measure_gain(&s) : status;
+  status = status == MB_OK ? judge(&s) : status;
   shared_fini(&s.loads);
   if (status != MB_OK) {
     mb_tune_result_fini(&made);
@@ -494,6 +536,6 @@ mb_status mb_tune(const mb_sweep *sweep, const mb_tune_options *options, mb_tune
 
 void mb_tune_result_fini(mb_tune_result *result) {
   free(result->candidate);
-  result->candidate = NULL;
-  result->n_candidates = 0;
+  free(result->best);
+  *result = (mb_tune_result){.n_candidates = 0};
 }

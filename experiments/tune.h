@@ -44,15 +44,23 @@ typedef struct mb_tune_candidate {
   double gpu_bytes;      /* expert weights on a GPU */
 } mb_tune_candidate;
 
+/** The candidate of a strategy that is best on the first part, beside the chosen one on the rest.
+ */
+typedef struct mb_tune_best {
+  size_t candidate;
+  double difference;         /* its objective on the rest - the chosen one's, step by step */
+  mb_stat_interval interval; /* of the difference; NaN: of the chosen one, or too few blocks */
+  size_t n_blocks;           /* of whole intervals between plans, and as long as the data says */
+} mb_tune_best;
+
 typedef struct mb_tune_result {
   size_t n_steps, from, half;   /* scored: [from, half) and [half, n_steps) */
   size_t n_candidates;          /* >= 1 */
   mb_tune_candidate *candidate; /* by `first`, the best first; on a tie the fewer moves */
   size_t best_rest;             /* the candidate that is best on the rest */
   size_t n_too_large;           /* cells whose experts do not fit a GPU */
-  double none_rest;      /* the objective on the rest without rebalancing, in the chosen cell */
-  mb_stat_interval gain; /* of rest - none_rest, of the chosen candidate; NaN: too few blocks */
-  size_t n_blocks;
+  size_t n_best;                /* strategies, by label */
+  mb_tune_best *best; /* [n_best] in the order of their candidates: the chosen one first */
 } mb_tune_result;
 
 /**
