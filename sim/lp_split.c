@@ -16,13 +16,14 @@ static bool allocate_before(mb_lp_split *lp) {
   lp->before = calloc(n_layers, n_experts * sizeof *lp->before);
   lp->best = calloc(n_layers, lp->shape.n_slots * sizeof *lp->best);
   lp->room = calloc(n_layers, lp->shape.n_slots * sizeof *lp->room);
+  lp->map = calloc(n_layers, lp->shape.n_slots * sizeof *lp->map);
   lp->seen = calloc(n_layers, sizeof *lp->seen);
   if (lp->n_sources > 0) {
     lp->by_source = calloc(n_layers * n_experts, lp->n_sources * sizeof *lp->by_source);
     lp->rest = calloc(n_layers, lp->n_sources * sizeof *lp->rest);
   }
-  return lp->before != NULL && lp->best != NULL && lp->room != NULL && lp->seen != NULL &&
-         (lp->n_sources == 0 || (lp->by_source != NULL && lp->rest != NULL));
+  return lp->before != NULL && lp->best != NULL && lp->room != NULL && lp->map != NULL &&
+         lp->seen != NULL && (lp->n_sources == 0 || (lp->by_source != NULL && lp->rest != NULL));
 }
 
 mb_status mb_lp_split_init(mb_lp_split *lp, const mb_shape *shape,
@@ -54,10 +55,23 @@ void mb_lp_split_fini(mb_lp_split *lp) {
   free(lp->rest);
   free(lp->before);
   free(lp->by_source);
+  free(lp->map);
   free(lp->seen);
 }
 
+/* Shares that were solved for another placement say nothing of this one's replicas. */
+static void forget_shares(mb_lp_split *lp, size_t layer, const int32_t *map) {
+  size_t size = lp->shape.n_slots * sizeof *map;
+  int32_t *kept = lp->map + layer * lp->shape.n_slots;
+
+  lp->seen[layer] = lp->seen[layer] && memcmp(kept, map, size) == 0;
+  memcpy(kept, map, size);
+}
+
 void mb_lp_split_place(mb_lp_split *lp, size_t layer, const mb_dispatch_placement *placement) {
+  if (lp->lag > 0) {
+    forget_shares(lp, layer, placement->physical_to_logical_map);
+  }
   mb_replicas_place(&lp->replicas, layer, placement->physical_to_logical_map);
   mb_status status = mb_split_prepare(lp->split[layer], placement->physical_to_logical_map, NULL);
   assert(status == MB_OK); /* a placement in force holds every expert */
@@ -106,9 +120,11 @@ static void give_by_source(const mb_lp_split *lp, size_t layer, size_t e, const 
   double *rest = lp->rest + layer * lp->n_sources;
   size_t n;
   const int32_t *slot = mb_replicas_of(&lp->replicas, layer, e, &n);
+  size_t last = 0;
 
   for (size_t r = 0; r < n; r++) {
     room[r] = best[slot[r]];
+    last = room[r] > 0.0 ? r : last;
   }
   for (size_t s = 0; s < lp->n_sources; s++) {
     double tokens = (double)load->by_source[s * n_experts + e];
@@ -127,10 +143,10 @@ static void give_by_source(const mb_lp_split *lp, size_t layer, size_t e, const 
   for (size_t s = 0; s < lp->n_sources; s++) {
     double tokens = (double)load->by_source[s * n_experts + e];
     double supply = (double)before[s * n_experts];
-    for (; r + 1 < n && rest[s] > room[r]; r++) {
+    for (; r < last && rest[s] > room[r]; r++) {
       send(room[r], supply, tokens, &rest[s], &room[r], &slot_load[slot[r]]);
     }
-    if (supply > 0.0) { /* the last replica takes what rounding has left */
+    if (supply > 0.0) { /* the last with room takes what rounding has left */
       slot_load[slot[r]] += tokens * (rest[s] / supply);
       room[r] = room[r] > rest[s] ? room[r] - rest[s] : 0.0;
     }

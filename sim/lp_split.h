@@ -17,12 +17,12 @@ extern "C" {
  * Splits that minimise the largest GPU load (balancer/split.h), with dispatch_lag 0 for the loads
  * themselves.
  *
- * With dispatch_lag 1, a replica's share of its expert is what it would have been best in the step
- * before, under the placement now in force; even in a layer's first step, and where the expert had
- * no load. With by_source, shares are a source rank's own: a rank's tokens of the step before go
- * first to its own GPU's replica, as far as that has room for them, what remains rank by rank to
- * the replicas in their order; so the shares are right for the ranks' loads of the step before.
- * Where a rank had no token for an expert, its share is the expert's.
+ * With dispatch_lag 1, a replica's share of its expert is what would have been best in the step
+ * before; even in a layer's first step under a placement, and where the expert had no load. With
+ * by_source, shares are a source rank's own: a rank's tokens of the step before go first to its own
+ * GPU's replica, as far as that has room for them, what remains rank by rank to the replicas in
+ * their order; so the shares are right for the ranks' loads of the step before. Where a rank had no
+ * token for an expert, its share is the expert's.
  */
 typedef struct mb_lp_split {
   mb_shape shape;
@@ -35,7 +35,8 @@ typedef struct mb_lp_split {
   double *rest;          /* [L,R] scratch; NULL without by_source */
   uint32_t *before;      /* [L,E] loads of the step before; NULL without lag */
   uint32_t *by_source;   /* [L,R,E] likewise; NULL without by_source */
-  bool *seen;            /* [L] whether there was a step before */
+  int32_t *map;          /* [L,P] the placements in force; NULL without lag */
+  bool *seen;            /* [L] whether there was a step before under that placement */
 } mb_lp_split;
 
 /** @return MB_OK, MB_ERR_MEMORY. mb_lp_split_fini() it in either case. */

@@ -610,6 +610,30 @@ static void lag_by_hand(void) {
   mb_dispatcher_destroy(dispatcher);
 }
 
+/* What was best under another placement is not kept: the first step under one is even. Step 1 would
+   have 14 and 6 as above, and has them if the same placement is taken in once more. */
+static void lag_of_a_placement(void) {
+  mb_shape shape = {1, 3, 4, 1, 1, 2};
+  int32_t maps[][4] = {{0, 1, 0, 2}, {0, 2, 0, 1}};
+  int32_t count[] = {2, 1, 1};
+  uint32_t load[][3] = {{10, 0, 4}, {20, 0, 0}};
+  mb_dispatch_options options = options_of("lp");
+  double slot_load[4];
+
+  options.dispatch_lag = 1;
+  for (size_t i = 0; i < 2; i++) {
+    mb_dispatcher *dispatcher = NULL;
+    CHECK_OK(mb_dispatcher_create(&shape, &options, &dispatcher));
+    for (size_t t = 0; t < 2; t++) {
+      mb_dispatch_placement placement = {maps[t * i], count};
+      mb_dispatcher_place(dispatcher, 0, &placement);
+      mb_dispatcher_split(dispatcher, 0, &(mb_dispatch_load){t, load[t], NULL}, slot_load);
+    }
+    check_slots(4, slot_load, i == 0 ? (double[]){14, 0, 6, 0} : (double[]){10, 0, 10, 0});
+    mb_dispatcher_destroy(dispatcher);
+  }
+}
+
 /* The same with ranks. Step 0's 10 tokens: 2 of rank 0, 8 of rank 1. Of 7 and 3, rank 0 keeps its 2
    on its GPU, rank 1 its 3 there, and sends 5 of its 8 away: in step 1, with 10 of rank 0 and 8 of
    rank 1, that is 10 + 5 and 3. A loads-only share, 7 / 10 of 18, would be 12.6. */
@@ -638,6 +662,38 @@ static void lag_by_source(void) {
 /* --- in a replay --- */
 
 /* The problem's loads as a trace. */
+/* GPU 3 is full with expert 4, so that expert 0's best shares are thirds, of the other GPUs; what
+   rounding makes of them activates no slot on GPU 3. */
+static void lag_activates_nothing(void) {
+  enum { RANKS = 5, E = 5, MANY = 2000 };
+  mb_shape shape = {1, E, 8, 1, 1, 4};
+  int32_t map[] = {0, 1, 0, 2, 0, 3, 0, 4};
+  int32_t count[E] = {4, 1, 1, 1, 1};
+  gsl_rng *rng = gsl_rng_alloc(gsl_rng_mt19937);
+  mb_dispatch_options options = options_of("lp");
+  mb_dispatch_placement placement = {map, count};
+  mb_dispatch_origin origin = {RANKS, 1};
+  mb_dispatcher *dispatcher = NULL;
+  size_t n_active = 0;
+
+  options.dispatch_lag = 1;
+  CHECK_OK(mb_dispatcher_create_for(&shape, &options, &origin, &dispatcher));
+  mb_dispatcher_place(dispatcher, 0, &placement);
+  for (size_t t = 0; t < MANY; t++) {
+    uint32_t by_source[RANKS * E] = {0}, load[E] = {0};
+    double slot_load[8];
+    for (size_t i = 0; i < (size_t)RANKS * E; i++) {
+      by_source[i] = i % E == 4 ? 500 : 1 + (uint32_t)gsl_rng_uniform_int(rng, i % E == 0 ? 99 : 9);
+      load[i % E] += by_source[i];
+    }
+    mb_dispatcher_split(dispatcher, 0, &(mb_dispatch_load){t, load, by_source}, slot_load);
+    n_active += t > 0 && slot_load[6] > 0.0;
+  }
+  CU_ASSERT_EQUAL(n_active, 0);
+  mb_dispatcher_destroy(dispatcher);
+  gsl_rng_free(rng);
+}
+
 static void write_trace(const char *path, const problem *p) {
   int32_t layer_ids[N_LAYERS] = {0, 1, 2};
   mb_trace_info info = {.n_layers = N_LAYERS,
@@ -850,7 +906,9 @@ int main(void) {
                          {"the largest remainders by hand", remainders_by_hand},
                          {"tiles", tiles},
                          {"lp of the step before", lag_by_hand},
+                         {"lp of the step before, under another placement", lag_of_a_placement},
                          {"lp of the step before, by source", lag_by_source},
+                         {"lp of the step before activates nothing else", lag_activates_nothing},
                          {"a replay of loads by source", replay_by_source},
                          {"moments of draws", moments},
                          {"draws differ", draws_differ},
