@@ -29,20 +29,20 @@ typedef struct layout {
 } layout;
 
 #define RATIO(name) \
-  { #name, COLUMN_REAL, offsetof(mb_replay_summary, name), 1.0, false }
+  { #name, offsetof(mb_replay_summary, name), 1.0, COLUMN_REAL, false }
 #define REAL(name) \
-  { #name, COLUMN_REAL, offsetof(mb_replay_summary, name), 0.0, false }
+  { #name, offsetof(mb_replay_summary, name), 0.0, COLUMN_REAL, false }
 #define INT(name) \
-  { #name, COLUMN_INT, offsetof(mb_replay_summary, name), 0.0, false }
+  { #name, offsetof(mb_replay_summary, name), 0.0, COLUMN_INT, false }
 #define LATER_INT(name) \
-  { #name, COLUMN_INT, offsetof(mb_replay_summary, name), 0.0, true }
+  { #name, offsetof(mb_replay_summary, name), 0.0, COLUMN_INT, true }
 
 /* Where the replay keeps the metrics that are single numbers. */
 static const struct metric_field {
   const char *name;
-  column_type type;
   size_t source;
   double least;
+  column_type type;
   bool later; /* files may be older than the column: 0 */
 } fields[] = {
     RATIO(run_imbalance),
