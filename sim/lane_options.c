@@ -58,8 +58,8 @@ const mb_param *mb_lane_dispatch_params(void) {
        .initial = "0",
        .min = 0,
        .max = 1,
-       .help =
-           "dispatch lp, lp_rounded: 1: split as was best for the step before; the first evenly",
+       .help = "dispatch lp, lp_rounded: 1: split as was best for the step before; the first of a "
+               "placement evenly",
        .offset = offsetof(mb_lane_options, dispatch.dispatch_lag)},
       {.key = "dispatch_tile",
        .type = MB_PARAM_INT,
