@@ -218,8 +218,9 @@ static mb_status check_keys(const mb_sweep *sweep) {
 
 /* Weights of experts on a GPU; 0: not known. */
 static double gpu_bytes(const mb_config *config, const mb_trace_info *info) {
-  return (double)mb_config_expert_bytes(config, info) * (double)info->n_layers *
-         (double)(config->slots / config->gpus);
+  int64_t slots = config->slots / config->gpus;
+
+  return (double)mb_config_expert_bytes(config, info) * (double)info->n_layers * (double)slots;
 }
 
 static mb_status set_parts(search *s, size_t n_steps, size_t from) {

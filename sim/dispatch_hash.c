@@ -73,7 +73,8 @@ static void add_indices(const hash_model *model, uint64_t n, uint64_t times, siz
   }
   uint64_t whole = n / MAX_INDEX * times;
   for (uint32_t i = 0; i < (whole > 0 ? MAX_INDEX : n); i++) {
-    size[i * multiplier % c] += whole + (i < n % MAX_INDEX ? times : 0);
+    uint32_t hash = i * multiplier; /* wraps, as theirs */
+    size[hash % c] += whole + (i < n % MAX_INDEX ? times : 0);
   }
 }
 

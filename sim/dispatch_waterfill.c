@@ -6,6 +6,7 @@
  * is still to come count as split evenly over these GPUs, so that a pour lowers the highest of an
  * expert's GPUs or leaves it: with divisible tokens the largest load is at most that of an even
  * split. (Without them, on GPUs that only hold what has been poured, it often is larger.) */
+#include <assert.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -130,6 +131,7 @@ static void pour_expert(const waterfill_model *model, size_t layer, size_t e, do
   mb_keyed_sort(n, height);
   double odd = fmod(load, model->tile);
   double left = pour_tiles(model->tile, load - odd, n, height, &n_wet, slot, slot_load) + odd;
+  assert(n_wet > 0); /* the lowest GPU is below any level */
   mb_keyed_sort(n_wet, height);
   for (size_t i = 0; left > 0.0; i = (i + 1) % n_wet) {
     double piece = left < model->tile ? left : model->tile;

@@ -31,7 +31,7 @@ mb_status mb_lp_split_init(mb_lp_split *lp, const mb_shape *shape,
   *lp = (mb_lp_split){
       .shape = *shape, .lag = (size_t)options->dispatch_lag, .n_sources = origin->n_sources};
   MB_TRY(mb_replicas_init(&lp->replicas, shape, true));
-  lp->split = calloc(shape->n_layers, sizeof *lp->split);
+  lp->split = calloc(shape->n_layers, sizeof(mb_split *));
   lp->load = calloc(shape->n_layers, shape->n_experts * sizeof *lp->load);
   if (lp->split == NULL || lp->load == NULL || !allocate_before(lp)) {
     return MB_FAIL(MB_ERR_MEMORY, "no memory to dispatch %zu layers over %zu slots",

@@ -227,7 +227,8 @@ static void nodes_of_one_group(void) {
       for (size_t e = n * (E / N); e < (n + 1) * (E / N); e++) {
         sum += load[e];
       }
-      n_above += of_node > sum / (D / N);
+      size_t node_gpus = D / N;
+      n_above += of_node > sum / (double)node_gpus;
       expected = fmax(expected, of_node);
     }
     CU_ASSERT_EQUAL(mb_bound_hierarchy(&shape, load), expected);
