@@ -61,7 +61,7 @@ static const struct metric_field {
 };
 
 #define COST(name) \
-  { #name, COLUMN_REAL, offsetof(mb_replay_summary, cost.name), 0.0, true }
+  { #name, offsetof(mb_replay_summary, cost.name), 0.0, COLUMN_REAL, true }
 
 /* Likewise of a run with costs. These may be NaN or infinite. */
 static const struct metric_field cost_fields[] = {

@@ -81,7 +81,8 @@ static bool try_config(void) {
                               .n_experts = 8,
                               .top_k = 2,
                               .n_groups = 1,
-                              .layer_ids = layer_ids};
+                              .layer_ids = layer_ids,
+                              .model = ""};
   mb_config *config = NULL;
   mb_replay_config replay;
   char *text = NULL;

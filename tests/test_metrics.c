@@ -125,7 +125,7 @@ static void registry(void) {
               strcmp(metric->dims, "T,L") == 0 || strcmp(metric->dims, "K,L") == 0 ||
               strcmp(metric->dims, "K") == 0 || strcmp(metric->dims, "K,L,D") == 0);
   }
-  CU_ASSERT_EQUAL(n, 42);
+  CU_ASSERT_EQUAL(n, 43);
   CU_ASSERT_PTR_NULL(mb_metric_find("balancedness"));
   CU_ASSERT_STRING_EQUAL(mb_metric_find("imbalance")->dims, "T,L");
   CU_ASSERT_STRING_EQUAL(mb_metric_find("run_imbalance")->better, "lower");
