@@ -5,6 +5,7 @@
  * bound on until none can beat the best swap found. Only the three largest packs of a slice are
  * needed to know the largest of all but two.
  */
+#include <assert.h>
 #include <math.h>
 #include <string.h>
 
@@ -251,6 +252,7 @@ static bool run_phase(search *s, int64_t max_rounds, mb_pack_stats *stats) {
 static void fill_vectors(search *s) {
   const size_t n_kinds = s->items->n_kinds;
 
+  assert(s->vector != NULL);
   memset(s->vector, 0, n_kinds * s->width * sizeof *s->vector);
   for (size_t x = 0; x < s->items->n_slices; x++) {
     for (size_t kind = 0; kind < n_kinds; kind++) {

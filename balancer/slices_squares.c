@@ -4,6 +4,7 @@
  * packs A and B the rows of their items are searched anew, and so are those whose best was with one
  * of them; in the others only their items are looked at.
  */
+#include <assert.h>
 #include <string.h>
 
 #include "balancer/simd.h"
@@ -56,6 +57,7 @@ static void add_row(size_t n, double factor, const double *from, double *to) {
 MB_SIMD_CLONES static void multiply(const mb_slices_items *items, double *product) {
   const size_t n = items->n_kinds;
 
+  assert(product != NULL);
   memset(product, 0, n * n * sizeof *product);
   for (size_t s = 0; s < items->n_slices; s++) {
     const double *load = items->load + s * n;
@@ -72,6 +74,7 @@ static void renew_pack(search *s, size_t a) {
   double *pack = s->pack + a * n_kinds;
   size_t n_members = 0;
 
+  assert(pack != NULL);
   memset(pack, 0, n_kinds * sizeof *pack);
   for (size_t i = 0; i < s->items->n_items; i++) {
     if ((size_t)s->pack_of[i] == a) {
