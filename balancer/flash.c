@@ -7,6 +7,12 @@
 
 #include "balancer/anew.h"
 
+const char *const mb_flash_replications[] = {"own", "sum", NULL};
+
+bool mb_flash_by_sum(const mb_flash_params *params) {
+  return strcmp(params->replication, "sum") == 0;
+}
+
 mb_status mb_flash_init(mb_flash *flash, const mb_shape *shape, const mb_flash_params *params,
                         const mb_backend *backend, size_t scratch_size) {
   const size_t n_layers = shape->n_layers;

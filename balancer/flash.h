@@ -29,7 +29,13 @@ typedef struct mb_flash_params {
   int64_t slices;
   double threshold_ratio;
   int64_t layers_max;
+  char replication[MB_PARAM_TEXT_SIZE];
 } mb_flash_params;
+
+extern const char *const mb_flash_replications[]; /* own, sum */
+
+/** Whether replicas are given as EPLB does, by the window's sum, and places alone are FlashLB's. */
+bool mb_flash_by_sum(const mb_flash_params *params);
 
 /* Lines of a parameter table. */
 #define MB_FLASH_SLICES(initial_)                                                           \
@@ -53,6 +59,14 @@ typedef struct mb_flash_params {
     .min = 1, .max = 1e6, .word = "unlimited", .word_value = INT64_MAX,                       \
     .help = "layers replaced at most in one plan, the most improved first",                   \
     .offset = offsetof(mb_flash_params, layers_max)                                           \
+  }
+
+#define MB_FLASH_REPLICATION                                                   \
+  {                                                                            \
+    .key = "replication", .type = MB_PARAM_TEXT, .unit = "", .initial = "own", \
+    .choices = mb_flash_replications,                                          \
+    .help = "sum: as EPLB gives replicas, to compare places alone",            \
+    .offset = offsetof(mb_flash_params, replication)                           \
   }
 
 /** The state of such a planner. */

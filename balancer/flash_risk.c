@@ -48,6 +48,7 @@ static const mb_param flash_risk_table[] = {
     MB_FLASH_SLICES("100"),
     MB_FLASH_THRESHOLD_RATIO,
     MB_FLASH_LAYERS,
+    MB_FLASH_REPLICATION,
     {.key = "z",
      .type = MB_PARAM_REAL,
      .unit = "1",
@@ -316,11 +317,15 @@ static size_t search_part(work *w, size_t first, size_t end, size_t n_copies, si
 }
 
 static void choose_replicas(work *w, const flash_risk_params *params) {
-  const size_t depth = (size_t)params->depth;
+  const bool by_sum = mb_flash_by_sum(&params->flash);
+  const size_t depth = by_sum ? 1 : (size_t)params->depth;
   const size_t part = (w->n + depth - 1) / depth;
   size_t n_copies = w->n_slots - w->n;
   size_t first = 0;
 
+  if (by_sum) {
+    memcpy(w->need, w->mu, w->n * sizeof *w->need);
+  }
   mb_sort_positions(w->n, w->need, w->by_need, w->other);
   for (size_t d = 1; d < depth && first + part < w->n && n_copies > 0; d++) {
     n_copies -= search_part(w, first, first + part, n_copies, (size_t)params->width);

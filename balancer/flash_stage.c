@@ -38,11 +38,12 @@
 
 #include "balancer/flash.h"
 #include "balancer/nodes.h"
+#include "balancer/replicate.h"
 #include "balancer/replicate_slices.h"
 #include "balancer/simd.h"
 
 static const mb_param flash_stage_table[] = {
-    MB_FLASH_SLICES("32"), MB_FLASH_THRESHOLD_RATIO, MB_FLASH_LAYERS, {0}};
+    MB_FLASH_SLICES("32"), MB_FLASH_THRESHOLD_RATIO, MB_FLASH_LAYERS, MB_FLASH_REPLICATION, {0}};
 
 /* A choice of replicas and where they went. */
 typedef struct choice {
@@ -67,6 +68,8 @@ typedef struct work {
   double *score;                            /* [M] */
   bool *has;                                /* [M] holds the expert at hand */
   size_t *n_in;                             /* [M] slots taken */
+  int32_t *replica;                         /* [n_slots] as mb_replicate() has it */
+  mb_player *neediest;                      /* [2n] */
   choice first, second;
 } work;
 
@@ -108,6 +111,8 @@ static work work_take(mb_arena *arena, size_t n, size_t n_slots, size_t m, size_
   w.score = mb_arena_take(arena, m, sizeof *w.score);
   w.has = mb_arena_take(arena, m, sizeof *w.has);
   w.n_in = mb_arena_take(arena, m, sizeof *w.n_in);
+  w.replica = mb_arena_take(arena, n_slots, sizeof *w.replica);
+  w.neediest = mb_arena_take(arena, 2 * n, sizeof *w.neediest);
   w.first = choice_take(arena, n, n_slots);
   w.second = choice_take(arena, n, n_slots);
   return w;
@@ -323,18 +328,24 @@ static void place_node(const mb_node_task *task, const void *context, void *scra
   const mb_slice_rule rule = {w.weight, 1};
   const choice *best = &w.first;
 
-  (void)context;
+  const bool by_sum = mb_flash_by_sum(context);
+
   assert(w.weight != NULL);
   w.task = task;
   weigh_stages(&w);
-  mb_replicate_slices(n, task->n_slots, task->n_slices, task->load, task->total, &rule, &w.slices,
-                      w.first.count, w.item);
+  if (by_sum) {
+    mb_replicate(n, task->n_slots, task->total, false, w.neediest, w.first.count, w.item,
+                 w.replica);
+  } else {
+    mb_replicate_slices(n, task->n_slots, task->n_slices, task->load, task->total, &rule, &w.slices,
+                        w.first.count, w.item);
+  }
   if (task->n_slots == task->n_gpus || task->n_gpus == 1 || task->n_slices == 0) {
     memcpy(placed, w.item, task->n_slots * sizeof *placed);
     return;
   }
   place(&w, &w.first);
-  if (n >= w.gpu_slots && n < task->n_slots) {
+  if (!by_sum && n >= w.gpu_slots && n < task->n_slots) {
     search(&w);
     place(&w, &w.second);
     best = w.second.max > w.first.max ? &w.first : &w.second;

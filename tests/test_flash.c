@@ -271,6 +271,42 @@ static void test_published(void) {
   CU_ASSERT_DOUBLE_EQUAL(gpu_load_max(&s, load, map, NULL), 200, 1e-9);
 }
 
+/* replication: sum gives replicas as EPLB does; places may differ. */
+static void test_replicas_by_sum(void) {
+  const mb_shape s = {4, 32, 48, 8, 2, 8};
+  const char *const names[] = {"flash_stage", "flash_risk"};
+  const char *const settings[] = {
+      "slices", "6", "buffer_expert_layer_num", "unlimited", "replication", "sum", NULL};
+  const size_t row = s.n_layers * s.n_experts;
+  uint64_t state = 12;
+  double *load = test_alloc(6 * row, sizeof *load);
+  double *sum = test_alloc(row, sizeof *sum);
+  int32_t *map[2] = {test_alloc(s.n_layers * s.n_slots, sizeof(int32_t)),
+                     test_alloc(s.n_layers * s.n_slots, sizeof(int32_t))};
+  bool replaced[4];
+
+  fill_lognormal_dice(&state, 1, 6 * row, load);
+  for (size_t v = 0; v < 6 * row; v++) {
+    sum[v % row] = (v < row ? 0 : sum[v % row]) + load[v];
+  }
+  plan_from_linear("lpt", &s, NULL, sum, replaced, map[0]);
+  for (size_t x = 0; x < 2; x++) {
+    plan_from_linear(names[x], &s, settings, load, replaced, map[1]);
+    for (size_t l = 0; l < s.n_layers; l++) {
+      int32_t count[2][32];
+      CU_ASSERT(replaced[l]);
+      for (size_t y = 0; y < 2; y++) {
+        CHECK_OK(mb_placement_count(&s, map[y] + l * s.n_slots, count[y]));
+      }
+      CU_ASSERT(memcmp(count[0], count[1], sizeof count[0]) == 0);
+    }
+  }
+  free(map[0]);
+  free(map[1]);
+  free(sum);
+  free(load);
+}
+
 /* --- flash_risk --- */
 
 enum { Z_PERCENT = 150 };
@@ -481,7 +517,8 @@ static void test_gate(void) {
 }
 
 int main(void) {
-  CU_TestInfo tests[] = {{"flash_stage places as its twin", test_stage_places},
+  CU_TestInfo tests[] = {{"replicas by sum", test_replicas_by_sum},
+                         {"flash_stage places as its twin", test_stage_places},
                          {"flash_stage's search of replicas", test_stage_search},
                          {"the published example", test_published},
                          {"flash_risk as its twin", test_risk_twin},

@@ -354,9 +354,9 @@ static void test_small_lambda(void) {
 
 /* Two plans from the same loads: the second moves nothing. And stay moves less than l2slices when
    loads change a little. */
-static void test_stays(void) {
+static void check_stays(bool both) {
   const mb_shape *s = &hierarchical;
-  const char *const settings[] = {"slices", "8", NULL};
+  const char *const settings[] = {"slices", "8", "objective", both ? "both" : "squares", NULL};
   const char *const dear[] = {"slices", "8", "move_cost", "100", NULL};
   const size_t n_map = s->n_layers * s->n_slots;
   uint64_t state = 31;
@@ -409,6 +409,11 @@ static void test_stays(void) {
   free(again);
   free(scratch);
   free(load);
+}
+
+static void test_stays(void) {
+  check_stays(false);
+  check_stays(true);
 }
 
 int main(void) {
