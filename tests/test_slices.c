@@ -3,7 +3,7 @@
 #include "balancer/naive/slices.h"
 #include "tests/rivals.h"
 
-enum { N_INSTANCES = 150, ITEMS_MAX = 40, SLICES_MAX = 24 };
+enum { N_INSTANCES = 120, ITEMS_MAX = 40, SLICES_MAX = 24 };
 
 /* A random packing problem in arrays of its own. */
 typedef struct instance {
@@ -266,9 +266,12 @@ static void test_one_slice_is_l2(void) {
   const char *const flat[] = {"slices", "7", "lambda", "0", "max_rounds", "50", NULL};
   uint64_t state = 11;
 
-  for (size_t x = 0; x < sizeof shapes / sizeof shapes[0]; x++) {
-    const mb_shape *s = &shapes[x];
+  for (size_t x = 0; x < 100; x++) {
+    const mb_shape *s = &shapes[x % (sizeof shapes / sizeof shapes[0])];
     double *load = slices_of(&state, s, 1);
+    for (size_t v = 0; x % 2 != 0 && v < s->n_layers * s->n_experts; v++) {
+      load[v] = (double)(dice(&state) % 8);
+    }
     check_same(s, plan_anew("l2slices", s, one, load), plan_anew("l2", s, NULL, load), true);
     check_same(s, plan_anew("l2slices", s, flat, load), plan_anew("l2", s, NULL, load), true);
     free(load);
@@ -383,9 +386,10 @@ static void check_stays(bool both) {
   CU_ASSERT_EQUAL(sum[0], 0);
   CU_ASSERT(sum[1] < sum[2]);
 
-  /* Dear moves: only what the replicas' numbers ask for, and as many are enough. */
+  /* Other loads and dear moves: only what the replicas' numbers ask for, and as many are enough. */
   mb_planner *planner = make_planner("stay", s, dear);
   int32_t *kept = test_alloc(n_map, sizeof *kept);
+  fill_lognormal_dice(&state, 1, 8 * s->n_layers * s->n_experts, load);
   memcpy(kept, first, n_map * sizeof *kept);
   plan_with(planner, s, load, replaced, kept);
   int32_t least = 0;
@@ -411,6 +415,79 @@ static void check_stays(bool both) {
   free(load);
 }
 
+/* Copies by hand. Sums are 20 and 18; but expert 1 has all its load in one slice. */
+static void test_replication_by_risk(void) {
+  const mb_shape s = {1, 5, 6, 1, 1, 2};
+  const double load[10] = {10, 0, 1, 1, 1, 10, 18, 1, 1, 1};
+  const char *const rules[] = {"sum", "risk"};
+
+  for (size_t x = 0; x < 2; x++) {
+    const char *const settings[] = {"slices", "2", "replication", rules[x], NULL};
+    int32_t *map = plan_anew("l2slices", &s, settings, load);
+    int32_t count[5];
+    CHECK_OK(mb_placement_count(&s, map, count));
+    CU_ASSERT_EQUAL(count[x], 2);
+    free(map);
+  }
+}
+
+/* Expert 1 gets the second replica that 0 had. GPU 1 holds 17 then, GPU 0 but 12: it gives up its
+   0, and so 1 comes to both. */
+static void test_repair_by_hand(void) {
+  const mb_shape s = {1, 3, 4, 1, 1, 2};
+  const double load[3] = {2, 20, 15};
+  int32_t map[4] = {0, 1, 0, 2};
+  bool replaced[1];
+  mb_planner *planner =
+      make_planner("stay", &s, (const char *const[]){"slices", "1", "max_rounds", "0", NULL});
+
+  plan_with(planner, &s, load, replaced, map);
+  CU_ASSERT_EQUAL(map[0], 1);
+  CU_ASSERT_EQUAL(map[1], 0);
+  CU_ASSERT_EQUAL(map[2], 2);
+  CU_ASSERT_EQUAL(map[3], 1);
+  mb_planner_destroy(planner);
+}
+
+/* How far the sum of the slices' largest GPU loads is above that of the means. */
+static double above_of(const mb_shape *s, const double *load, size_t n_slices, const int32_t *map) {
+  double sum = 0;
+
+  for (size_t x = 0; x < n_slices; x++) {
+    double mean = 0;
+    sum += gpu_load_max(s, load + x * s->n_experts, map, &mean);
+    sum -= mean;
+  }
+  return sum;
+}
+
+/* One replica each, so that the start is the placement in force: `both` costs no more than either
+   of its two searches would, moves and all. */
+static void test_both_is_the_cheaper(void) {
+  const mb_shape s = {1, 24, 24, 1, 1, 4};
+  const double price = 0.02;
+  const char *const objectives[] = {"maxima", "both"};
+  uint64_t state = 77;
+
+  for (size_t at = 0; at < 40; at++) {
+    double *load = slices_of(&state, &s, 8);
+    double cost[2];
+    for (size_t x = 0; x < 2; x++) {
+      const char *const settings[] = {"slices",    "8",    "objective", objectives[x],
+                                      "move_cost", "0.02", NULL};
+      int32_t scratch[24];
+      int32_t linear[24];
+      mb_placement_linear(&s, linear);
+      int32_t *map = plan_anew("stay", &s, settings, load);
+      int32_t moves = mb_placement_moved_experts(&s, linear, map, scratch);
+      cost[x] = above_of(&s, load, 8, map) + price * moves * above_of(&s, load, 8, linear);
+      free(map);
+    }
+    CU_ASSERT(cost[1] <= cost[0] * (1 + 1e-9));
+    free(load);
+  }
+}
+
 static void test_stays(void) {
   check_stays(false);
   check_stays(true);
@@ -426,6 +503,9 @@ int main(void) {
                          {"what is hot together is parted", test_parts_what_is_hot_together},
                          {"lambda, permuted and empty slices", test_ablations},
                          {"little lambda is l2", test_small_lambda},
+                         {"replicas by risk", test_replication_by_risk},
+                         {"replicas that come and go", test_repair_by_hand},
+                         {"both is the cheaper of two", test_both_is_the_cheaper},
                          {"what pays for no move stays", test_stays},
                          CU_TEST_INFO_NULL};
 
