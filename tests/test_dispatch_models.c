@@ -18,8 +18,8 @@ typedef struct problem {
   mb_shape shape;
   size_t n_sources;
   int32_t map[N_LAYERS * MAX_SLOTS], count[N_LAYERS * MAX_SLOTS];
-  uint32_t load[N_STEPS * N_LAYERS * MAX_SLOTS];
-  uint32_t by_source[N_STEPS * N_LAYERS * MAX_SOURCES * MAX_SLOTS];
+  uint32_t load[(size_t)N_STEPS * N_LAYERS * MAX_SLOTS];
+  uint32_t by_source[(size_t)N_STEPS * N_LAYERS * MAX_SOURCES * MAX_SLOTS];
 } problem;
 
 static mb_dispatch_options options_of(const char *dispatch) {
@@ -43,7 +43,7 @@ static void fill_placement(problem *p, gsl_rng *rng, size_t l) {
 static void fill_loads(problem *p, gsl_rng *rng, double mean) {
   size_t n_experts = p->shape.n_experts;
 
-  for (size_t row = 0; row < N_STEPS * N_LAYERS; row++) {
+  for (size_t row = 0; row < (size_t)N_STEPS * N_LAYERS; row++) {
     for (size_t e = 0; e < n_experts; e++) {
       p->load[row * n_experts + e] = 0;
       double popularity = mean * gsl_ran_lognormal(rng, 0.0, 1.5);
@@ -142,7 +142,7 @@ static int32_t active_slots(const mb_shape *shape, const double *slot_load, int3
 static void check_sums(const problem *p, const mb_dispatch_type *type, const double *slot_load) {
   size_t n_experts = p->shape.n_experts;
 
-  for (size_t row = 0; row < N_STEPS * N_LAYERS; row++) {
+  for (size_t row = 0; row < (size_t)N_STEPS * N_LAYERS; row++) {
     const int32_t *map = p->map + row % N_LAYERS * p->shape.n_slots;
     const double *slots = slot_load + row * p->shape.n_slots;
     double sum[MAX_SLOTS] = {0};
@@ -167,7 +167,7 @@ static void check_sums(const problem *p, const mb_dispatch_type *type, const dou
 static void check_order(const problem *p, const mb_dispatch_options *options, bool sources,
                         const double *expected) {
   size_t row = p->shape.n_slots;
-  double *found = calloc(N_STEPS * N_LAYERS * MAX_SLOTS, sizeof *found);
+  double *found = calloc((size_t)N_STEPS * N_LAYERS * MAX_SLOTS, sizeof *found);
   mb_dispatcher *dispatcher = start(p, options, sources);
 
   CU_ASSERT_PTR_NOT_NULL_FATAL(found);
@@ -176,7 +176,7 @@ static void check_order(const problem *p, const mb_dispatch_options *options, bo
       split(p, dispatcher, t, l, sources, found + (t * N_LAYERS + l) * row);
     }
   }
-  CU_ASSERT_EQUAL(memcmp(found, expected, N_STEPS * N_LAYERS * row * sizeof *found), 0);
+  CU_ASSERT_EQUAL(memcmp(found, expected, (size_t)N_STEPS * N_LAYERS * row * sizeof *found), 0);
   mb_dispatcher_destroy(dispatcher);
 
   dispatcher = start(p, options, sources);
@@ -186,7 +186,7 @@ static void check_order(const problem *p, const mb_dispatch_options *options, bo
       split(p, dispatcher, t, l, sources, found + (t * N_LAYERS + l) * row);
     }
   }
-  CU_ASSERT_EQUAL(memcmp(found, expected, N_STEPS * N_LAYERS * row * sizeof *found), 0);
+  CU_ASSERT_EQUAL(memcmp(found, expected, (size_t)N_STEPS * N_LAYERS * row * sizeof *found), 0);
   mb_dispatcher_destroy(dispatcher);
   free(found);
 }
@@ -195,7 +195,7 @@ static void check_order(const problem *p, const mb_dispatch_options *options, bo
 static void conformance(void) {
   gsl_rng *rng = gsl_rng_alloc(gsl_rng_mt19937);
   problem *p = calloc(1, sizeof *p);
-  double *slot_load = calloc(N_STEPS * N_LAYERS * MAX_SLOTS, sizeof *slot_load);
+  double *slot_load = calloc((size_t)N_STEPS * N_LAYERS * MAX_SLOTS, sizeof *slot_load);
 
   CU_ASSERT_PTR_NOT_NULL_FATAL(p);
   CU_ASSERT_PTR_NOT_NULL_FATAL(slot_load);
@@ -207,7 +207,8 @@ static void conformance(void) {
       options.dispatch_lag = i / 2 % 2 == 0;
       options.dispatch_tile = i / 4 % 2 == 0 ? 1 : 16;
       options.dispatch_block = i / 2 % 2 == 0 ? 1024 : 7;
-      (void)strcpy(options.dispatch_hash, i / 4 % 2 == 0 ? "knuth" : "position");
+      (void)snprintf(options.dispatch_hash, sizeof options.dispatch_hash, "%s",
+                     i / 4 % 2 == 0 ? "knuth" : "position");
       split_all(p, &options, sources, slot_load);
       check_sums(p, *type, slot_load);
       check_order(p, &options, sources, slot_load);
@@ -221,12 +222,12 @@ static void conformance(void) {
 /* One replica each: nothing to choose. No load: nothing to give. The largest load that there is. */
 static void nothing_to_choose(void) {
   problem *p = calloc(1, sizeof *p);
-  double slot_load[N_STEPS * N_LAYERS * 4];
+  double slot_load[(size_t)N_STEPS * N_LAYERS * 4];
 
   CU_ASSERT_PTR_NOT_NULL_FATAL(p);
   p->shape = (mb_shape){N_LAYERS, 4, 4, 1, 1, 2};
   p->n_sources = 1;
-  for (size_t i = 0; i < N_LAYERS * 4; i++) {
+  for (size_t i = 0; i < (size_t)N_LAYERS * 4; i++) {
     p->map[i] = (int32_t)(3 - i % 4);
     p->count[i] = 1;
     p->load[i] = p->by_source[i] = (uint32_t)(i % 5 * 1000); /* the other steps idle */
@@ -237,8 +238,9 @@ static void nothing_to_choose(void) {
     for (size_t i = 0; i < 4; i++) {
       options.dispatch_lag = i % 2 == 0;
       split_all(p, &options, i / 2 == 0, slot_load);
-      for (size_t s = 0; s < N_STEPS * N_LAYERS * 4; s++) {
-        CU_ASSERT_EQUAL(slot_load[s], p->load[s / 4 * 4 + 3 - s % 4]);
+      for (size_t s = 0; s < (size_t)N_STEPS * N_LAYERS * 4; s++) {
+        size_t mirrored = s / 4 * 4 + 3 - s % 4;
+        CU_ASSERT_EQUAL(slot_load[s], p->load[mirrored]);
       }
     }
   }
@@ -248,7 +250,7 @@ static void nothing_to_choose(void) {
 /* Loads of 2^32 - 1 on experts with replicas end, and add up. */
 static void largest_loads(void) {
   problem *p = calloc(1, sizeof *p);
-  double slot_load[N_STEPS * N_LAYERS * 6];
+  double slot_load[(size_t)N_STEPS * N_LAYERS * 6];
   int32_t map[] = {0, 1, 0, 1, 0, 2};
   int32_t count[] = {3, 2, 1};
 
@@ -259,7 +261,7 @@ static void largest_loads(void) {
     memcpy(p->map + l * 6, map, sizeof map);
     memcpy(p->count + l * 3, count, sizeof count);
   }
-  for (size_t i = 0; i < N_STEPS * N_LAYERS * 3; i++) {
+  for (size_t i = 0; i < (size_t)N_STEPS * N_LAYERS * 3; i++) {
     p->load[i] = p->by_source[i] = UINT32_MAX;
   }
   for (const mb_dispatch_type *const *type = mb_dispatch_types(); *type != NULL; type++) {
@@ -321,7 +323,7 @@ static double even_load_max(const problem *p, size_t t, size_t l) {
 static void lp_is_best(void) {
   gsl_rng *rng = gsl_rng_alloc(gsl_rng_mt19937);
   problem *p = calloc(1, sizeof *p);
-  double *slot_load = calloc(N_STEPS * N_LAYERS * MAX_SLOTS, sizeof *slot_load);
+  double *slot_load = calloc((size_t)N_STEPS * N_LAYERS * MAX_SLOTS, sizeof *slot_load);
 
   CU_ASSERT_PTR_NOT_NULL_FATAL(p);
   CU_ASSERT_PTR_NOT_NULL_FATAL(slot_load);
@@ -330,7 +332,7 @@ static void lp_is_best(void) {
     for (const mb_dispatch_type *const *type = mb_dispatch_types(); *type != NULL; type++) {
       mb_dispatch_options options = options_of((*type)->name);
       split_all(p, &options, i % 2 == 0, slot_load);
-      for (size_t row = 0; row < N_STEPS * N_LAYERS; row++) {
+      for (size_t row = 0; row < (size_t)N_STEPS * N_LAYERS; row++) {
         double best = best_load_max(p, row / N_LAYERS, row % N_LAYERS);
         double found = gpu_max(&p->shape, slot_load + row * p->shape.n_slots);
         CU_ASSERT(found >= best * (1.0 - 1e-9));
@@ -338,11 +340,13 @@ static void lp_is_best(void) {
           CU_ASSERT(found <= best * (1.0 + 1e-9));
         }
         if (strcmp((*type)->name, "lp_rounded") == 0) {
-          CU_ASSERT(found <= best + (double)(p->shape.n_slots / p->shape.n_gpus));
+          size_t slots_per_gpu = p->shape.n_slots / p->shape.n_gpus;
+          CU_ASSERT(found <= best + (double)slots_per_gpu);
         }
         if (strcmp((*type)->name, "waterfill") == 0) { /* no worse than even on these GPUs */
           double even = even_load_max(p, row / N_LAYERS, row % N_LAYERS);
-          CU_ASSERT(found <= even + (double)(p->shape.n_slots / p->shape.n_gpus));
+          size_t slots_per_gpu = p->shape.n_slots / p->shape.n_gpus;
+          CU_ASSERT(found <= even + (double)slots_per_gpu);
         }
       }
     }
@@ -370,7 +374,7 @@ static int32_t best_active(const problem *p, size_t t, size_t l) {
 static void metro_is_fewest(void) {
   gsl_rng *rng = gsl_rng_alloc(gsl_rng_mt19937);
   problem *p = calloc(1, sizeof *p);
-  double *slot_load = calloc(N_STEPS * N_LAYERS * MAX_SLOTS, sizeof *slot_load);
+  double *slot_load = calloc((size_t)N_STEPS * N_LAYERS * MAX_SLOTS, sizeof *slot_load);
   mb_dispatch_options options = options_of("metro");
 
   CU_ASSERT_PTR_NOT_NULL_FATAL(p);
@@ -378,7 +382,7 @@ static void metro_is_fewest(void) {
   for (size_t i = 0; i < N_RANDOM; i++) {
     fill_problem(p, rng);
     split_all(p, &options, false, slot_load);
-    for (size_t row = 0; row < N_STEPS * N_LAYERS; row++) {
+    for (size_t row = 0; row < (size_t)N_STEPS * N_LAYERS; row++) {
       const double *slots = slot_load + row * p->shape.n_slots;
       int32_t most;
       int32_t expected = 0;
@@ -560,7 +564,7 @@ static void remainders_by_hand(void) {
 static void tiles(void) {
   gsl_rng *rng = gsl_rng_alloc(gsl_rng_mt19937);
   problem *p = calloc(1, sizeof *p);
-  double *slot_load = calloc(N_STEPS * N_LAYERS * MAX_SLOTS, sizeof *slot_load);
+  double *slot_load = calloc((size_t)N_STEPS * N_LAYERS * MAX_SLOTS, sizeof *slot_load);
   const char *const names[] = {"lp_rounded", "waterfill"};
 
   CU_ASSERT_PTR_NOT_NULL_FATAL(p);
@@ -570,7 +574,7 @@ static void tiles(void) {
     options.dispatch_tile = 16;
     fill_problem(p, rng);
     split_all(p, &options, false, slot_load);
-    for (size_t row = 0; row < N_STEPS * N_LAYERS; row++) {
+    for (size_t row = 0; row < (size_t)N_STEPS * N_LAYERS; row++) {
       int odd[MAX_SLOTS] = {0};
       for (size_t s = 0; s < p->shape.n_slots; s++) {
         double load = slot_load[row * p->shape.n_slots + s];
@@ -761,7 +765,7 @@ static void replay_by_source(void) {
   mb_replay_strategy strategies[] = {
       {.label = "static", .role = MB_REPLAY_NONE, .options = &options[0]},
       {.label = "lp", .role = MB_REPLAY_NONE, .options = &options[1]}};
-  double slot_load[N_STEPS * N_LAYERS * 12], expected[N_STEPS], found[2 * N_STEPS];
+  double slot_load[(size_t)N_STEPS * N_LAYERS * 12], expected[N_STEPS], found[2 * N_STEPS];
   mb_replay_sink sink = {.context = found, .steps = keep_steps, .plan = ignore_plan};
   mb_replay_summary summary[2];
   mb_source *source = NULL;
@@ -845,7 +849,7 @@ static void moments(void) {
 /* What is drawn differs between steps, layers, experts and seeds, though the loads are the same. */
 static void draws_differ(void) {
   problem *p = calloc(1, sizeof *p);
-  double slot_load[N_STEPS * N_LAYERS * 8], other[N_STEPS * N_LAYERS * 8];
+  double slot_load[(size_t)N_STEPS * N_LAYERS * 8], other[(size_t)N_STEPS * N_LAYERS * 8];
   const char *const names[] = {"random", "hash", "static", "round_robin"};
 
   CU_ASSERT_PTR_NOT_NULL_FATAL(p);
@@ -855,7 +859,7 @@ static void draws_differ(void) {
     mb_placement_linear(&p->shape, p->map + l * 8);
     CHECK_OK(mb_placement_count(&p->shape, p->map + l * 8, p->count + l * 4));
   }
-  for (size_t i = 0; i < N_STEPS * N_LAYERS * 4; i++) {
+  for (size_t i = 0; i < (size_t)N_STEPS * N_LAYERS * 4; i++) {
     p->load[i] = 1000000;
   }
   for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
@@ -865,7 +869,7 @@ static void draws_differ(void) {
     split_all(p, &options, false, slot_load);
     options.dispatch_seed++;
     split_all(p, &options, false, other);
-    for (size_t row = 0; row < N_STEPS * N_LAYERS; row++) {
+    for (size_t row = 0; row < (size_t)N_STEPS * N_LAYERS; row++) {
       /* Of blocks of 3, the odd item of hundreds of thousands leaves no two alike. */
       CU_ASSERT_NOT_EQUAL(memcmp(slot_load + row * 8, other + row * 8, 8 * sizeof(double)), 0);
       CU_ASSERT_NOT_EQUAL(slot_load[row * 8], slot_load[row * 8 + 1]); /* another expert */
