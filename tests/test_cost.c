@@ -20,7 +20,7 @@ static mb_cost_params params_of(void) {
   mb_cost_params params;
 
   mb_params_init(mb_cost_params_table(), &params);
-  strcpy(params.gpu, "h100");
+  (void)snprintf(params.gpu, sizeof params.gpu, "%s", "h100");
   params.hbm_bandwidth = 1.0;
   params.tile = 10;
   params.tile_us = 0.25e6;
@@ -74,7 +74,7 @@ static void layer_time(void) {
   params.shared_experts = 2;
   params.attention_us = 0.5e6;
   params.attention_us_per_token = 0.1e6;
-  strcpy(params.gpu_speed, "0.5, 1, 1, 2");
+  (void)snprintf(params.gpu_speed, sizeof params.gpu_speed, "%s", "0.5, 1, 1, 2");
   cost = cost_of(&SHAPE, &params);
   mb_cost_layer(cost, slot_load, &score);
   NEAR(score.gpu_max, (1.5 + 4.0) / 0.5);
@@ -135,7 +135,7 @@ static void published_alltoall(void) {
   mb_cost_params params;
 
   mb_params_init(mb_cost_params_table(), &params);
-  strcpy(params.gpu, "h800");
+  (void)snprintf(params.gpu, sizeof params.gpu, "%s", "h800");
   for (size_t i = 0; i < sizeof published / sizeof *published; i++) {
     size_t n = published[i].gpus;
     const mb_shape shape = {1, 256, 256, 1, n / 8, n};
@@ -158,11 +158,11 @@ static void published_break_even(void) {
   mb_cost_params params;
 
   mb_params_init(mb_cost_params_table(), &params);
-  strcpy(params.gpu, "h100");
+  (void)snprintf(params.gpu, sizeof params.gpu, "%s", "h100");
   params.tile = 1;
   for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
     mb_cost *cost = NULL;
-    strcpy(params.dtype, known[i].dtype);
+    (void)snprintf(params.dtype, sizeof params.dtype, "%s", known[i].dtype);
     const mb_cost_facts facts = {.expert_bytes =
                                      mb_model_expert_bytes(model, mb_dtype_bits(known[i].dtype)),
                                  .hidden = 7168};
@@ -276,7 +276,8 @@ static void move_time(void) {
   NEAR(price.layer_seconds, 0.0155);
   NEAR(price.token_seconds, 0.025);
   mb_cost_destroy(cost);
-  strcpy(params.movement, "async"); /* half the links, at most 0.1 GB/s of the network */
+  (void)snprintf(params.movement, sizeof params.movement, "%s",
+                 "async"); /* half the links, at most 0.1 GB/s of the network */
   params.move_inter_bandwidth = 0.1;
   cost = cost_of(&SHAPE, &params);
   NEAR(mb_cost_move_seconds(cost, &both), 30.0);
@@ -303,14 +304,14 @@ static void refusals(void) {
   params.shared_experts = 1;
   refused(&params, &no_hidden, "experts a token");
   params = params_of();
-  strcpy(params.gpu_speed, "1, 2, 3");
+  (void)snprintf(params.gpu_speed, sizeof params.gpu_speed, "%s", "1, 2, 3");
   refused(&params, &FACTS, "cost.gpu_speed has 3 numbers, but there are 4 GPUs");
-  strcpy(params.gpu_speed, "1, 2, 0, 3");
+  (void)snprintf(params.gpu_speed, sizeof params.gpu_speed, "%s", "1, 2, 0, 3");
   refused(&params, &FACTS, "above 0");
-  strcpy(params.gpu_speed, "1, 2, x, 3");
+  (void)snprintf(params.gpu_speed, sizeof params.gpu_speed, "%s", "1, 2, x, 3");
   refused(&params, &FACTS, "' x, 3'");
   params = params_of();
-  strcpy(params.movement, "async");
+  (void)snprintf(params.movement, sizeof params.movement, "%s", "async");
   params.contention = 1.0;
   refused(&params, &FACTS, "cost.contention is 1");
 }
@@ -498,7 +499,7 @@ static void asynchronous(void) {
   mb_replay_summary summary;
   got g;
 
-  strcpy(params.movement, "async");
+  (void)snprintf(params.movement, sizeof params.movement, "%s", "async");
   mb_cost *cost = cost_of(&REPLAYED, &params);
   CHECK_OK(replay(cost, 1, strategies, &g, &summary));
   for (size_t t = 0; t < T; t++) {
@@ -540,7 +541,7 @@ static void layers_per_step(void) {
   mb_replay_summary summary[2];
   got g;
 
-  strcpy(params.movement, "async");
+  (void)snprintf(params.movement, sizeof params.movement, "%s", "async");
   mb_cost *cost = cost_of(&REPLAYED, &params);
   CHECK_OK(replay(cost, 2, strategies, &g, summary));
   CU_ASSERT(g.n_plans[0] == 1 && g.effect[0][0] == 5 && g.effect[0][1] == 6);
