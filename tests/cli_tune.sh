@@ -2,7 +2,7 @@
 # `moebal tune`: what it prints of every candidate is what `moebal run` of the same sweep gives on both
 # parts, the first of them is the best on the first part, and what it cannot do it refuses.
 set -eu
-moebal=$MOEBAL
+moebal=${MOEBAL:?names the program}
 . "$MOEBAL_SOURCE/tests/python.sh"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
