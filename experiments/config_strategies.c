@@ -129,34 +129,17 @@ static mb_status fail_strategy(const mb_yaml *node, const char *key, const char 
   return mb_config_fail_name(node, key, "strategy", name, names);
 }
 
-/* parameters.<parameter>: of every strategy that has it. */
-static mb_status set_common_params(const mb_yaml *parameters, const mb_param *table, void *values) {
-  for (size_t i = 0; parameters != NULL && i < parameters->n_children; i++) {
-    const mb_yaml *child = parameters->children[i];
+/* Sets what the mapping, which may be NULL, has of the table; its other children are not this
+   table's affair, nor are strategies' mappings under `parameters`. */
+static mb_status set_known_params(const mb_yaml *mapping, const mb_param *table, void *values) {
+  for (size_t i = 0; mapping != NULL && i < mapping->n_children; i++) {
+    const mb_yaml *child = mapping->children[i];
     const mb_param *param = mb_param_find(table, child->key);
     if (param == NULL || mb_strategy_find(child->key) != NULL) {
       continue;
     }
     MB_TRY(mb_config_check_scalar(child, param, child->key));
     mb_status status = mb_params_set(table, child->key, child->text, values);
-    if (status != MB_OK) {
-      return mb_yaml_fail(child, status, "parameters: %s", mb_error_message());
-    }
-  }
-  return MB_OK;
-}
-
-/* Those of an entry, or of parameters.<label>, that are options of its lane. */
-static mb_status set_options(const mb_yaml *mapping, const mb_param *table,
-                             mb_lane_options *options) {
-  for (size_t i = 0; mapping != NULL && i < mapping->n_children; i++) {
-    const mb_yaml *child = mapping->children[i];
-    const mb_param *param = mb_param_find(table, child->key);
-    if (param == NULL) {
-      continue;
-    }
-    MB_TRY(mb_config_check_scalar(child, param, child->key));
-    mb_status status = mb_params_set(table, child->key, child->text, options);
     if (status != MB_OK) {
       return mb_yaml_fail(child, status, "%s: %s", mapping->key, mb_error_message());
     }
@@ -179,9 +162,9 @@ static mb_status make_options(const mb_config *config, const char *shared, const
   }
   mb_lane_options_init(made);
   for (size_t i = 0; i < sizeof given / sizeof given[0] && status == MB_OK; i++) {
-    status = set_options(given[i], mb_lane_dispatch_params(), made);
+    status = set_known_params(given[i], mb_lane_dispatch_params(), made);
     if (status == MB_OK && plans) {
-      status = set_options(given[i], mb_lane_plan_params(), made);
+      status = set_known_params(given[i], mb_lane_plan_params(), made);
     }
   }
   if (status != MB_OK) {
@@ -225,7 +208,7 @@ static mb_status make_params(const mb_config *config, const mb_strategy *type, c
   }
   (void)snprintf(key, sizeof key, "parameters.%s", shared);
   mb_strategy_params_init(type, made);
-  mb_status status = set_common_params(parameters, type->params, made);
+  mb_status status = set_known_params(parameters, type->params, made);
   if (status == MB_OK && common != NULL) {
     status = mb_config_set_params(common, key, keys_of_options(true) + 1, type->params, made);
   }

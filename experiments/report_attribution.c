@@ -2,6 +2,7 @@
 #include "experiments/report_attribution.h"
 
 #include <stdbool.h>
+#include <stdlib.h>
 
 #include "experiments/attribution_text.h"
 #include "experiments/report_html.h"
@@ -62,54 +63,54 @@ static void put_meanings(FILE *page) {
   (void)fputs("</dl>\n</details>\n", page);
 }
 
-/* @param found false: it has none in the scored steps. */
-static mb_status read_mean(const mb_results *results, size_t strategy, mb_attribution_mean *mean,
-                           bool *found) {
+/* The scored intervals' mean of a strategy; of no intervals where it has none. */
+static mb_status read_mean(const mb_results *results, size_t strategy, mb_attribution_mean *mean) {
   const mb_results_run *run = mb_results_get_run(results);
   mb_results_attribution read;
 
-  *found = false;
   if (!mb_results_has_attribution(results, strategy)) {
     return MB_OK;
   }
   MB_TRY(mb_results_read_attribution(results, strategy, &read));
-  *found = mb_results_attribution_mean(&read, run->summary_from, run->n_steps, mean);
+  (void)mb_results_attribution_mean(&read, run->summary_from, run->n_steps, mean);
   mb_results_attribution_fini(&read);
   return MB_OK;
 }
 
-/* Calls put() for every strategy that has one. */
-static mb_status
-put_each(const mb_results *results, FILE *page,
-         void (*put)(FILE *page, const char *label, const mb_attribution_mean *mean), size_t *n) {
-  const mb_results_run *run = mb_results_get_run(results);
-
-  *n = 0;
-  for (size_t i = 0; i < run->n_strategies; i++) {
-    mb_attribution_mean mean;
-    bool found = false;
-    MB_TRY(read_mean(results, i, &mean, &found));
-    if (found) {
-      if (put != NULL) {
-        put(page, run->labels[i], &mean);
-      }
-      (*n)++;
-    }
+/* @param means [n_strategies] zeroed. @param found whether any has intervals. */
+static mb_status read_means(const mb_results *results, mb_attribution_mean *means, bool *found) {
+  for (size_t i = 0; i < mb_results_get_run(results)->n_strategies; i++) {
+    MB_TRY(read_mean(results, i, &means[i]));
+    *found = *found || means[i].n_intervals > 0;
   }
   return MB_OK;
 }
 
-mb_status mb_report_put_attribution(const mb_figure_source *source, FILE *page) {
-  size_t n = 0;
-
-  MB_TRY(put_each(source->run, page, NULL, &n));
-  if (n == 0) {
-    return MB_OK;
+static void put_each(FILE *page, const mb_results_run *run, const mb_attribution_mean *means,
+                     void (*put)(FILE *page, const char *label, const mb_attribution_mean *mean)) {
+  for (size_t i = 0; i < run->n_strategies; i++) {
+    if (means[i].n_intervals > 0) {
+      put(page, run->labels[i], &means[i]);
+    }
   }
-  (void)fputs("<h3 id=\"attribution-table\">Where the imbalance comes from</h3>\n", page);
-  MB_TRY(put_each(source->run, page, put_sentence, &n));
-  put_header(page);
-  MB_TRY(put_each(source->run, page, put_rows, &n));
-  put_meanings(page);
-  return MB_OK;
+}
+
+mb_status mb_report_put_attribution(const mb_figure_source *source, FILE *page) {
+  const mb_results_run *run = mb_results_get_run(source->run);
+  mb_attribution_mean *means = calloc(run->n_strategies, sizeof *means);
+  bool found = false;
+
+  if (means == NULL) {
+    return MB_FAIL(MB_ERR_MEMORY, "no memory for %zu strategies", run->n_strategies);
+  }
+  mb_status status = read_means(source->run, means, &found);
+  if (status == MB_OK && found) {
+    (void)fputs("<h3 id=\"attribution-table\">Where the imbalance comes from</h3>\n", page);
+    put_each(page, run, means, put_sentence);
+    put_header(page);
+    put_each(page, run, means, put_rows);
+    put_meanings(page);
+  }
+  free(means);
+  return status;
 }

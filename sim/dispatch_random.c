@@ -3,34 +3,9 @@
  * There, a replica is a random whole number below 65536 modulo the number of replicas, which
  * favours the first ones by up to 1 in 65536 / count. Tokens draw independently of each other, so
  * an expert's replicas get a multinomial split. */
-#include <stdlib.h>
-
 #include "sim/dispatch_tokens.h"
 
 enum { N_DRAWN = 65536 };
-
-static mb_status random_create(const mb_shape *shape, const mb_dispatch_options *options,
-                               const mb_dispatch_origin *origin, void **state) {
-  mb_token_model *model = calloc(1, sizeof *model);
-
-  if (model == NULL) {
-    return MB_FAIL(MB_ERR_MEMORY, "no memory to dispatch over %zu slots", shape->n_slots);
-  }
-  mb_status status = mb_token_model_init(model, shape, options, origin);
-  if (status != MB_OK) {
-    mb_token_model_fini(model);
-    free(model);
-    return status;
-  }
-  *state = model;
-  return MB_OK;
-}
-
-static void random_place(void *state, size_t layer, const mb_dispatch_placement *placement) {
-  mb_token_model *model = state;
-
-  mb_replicas_place(&model->replicas, layer, placement->physical_to_logical_map);
-}
 
 /* Replica r of n is drawn by the numbers r, r + n, r + 2 n, ... below N_DRAWN. */
 static uint64_t drawn_by(size_t r, size_t n) {
@@ -67,17 +42,12 @@ static void random_split(void *state, const mb_shape *shape, size_t layer,
   }
 }
 
-static void random_destroy(void *state) {
-  mb_token_model_fini(state);
-  free(state);
-}
-
 const mb_dispatch_type mb_dispatch_random = {
     .name = "random",
     .summary = "every token draws its replica (SGLang, dynamic)",
     .whole = true,
-    .create = random_create,
-    .place = random_place,
+    .create = mb_token_model_create,
+    .place = mb_token_model_place,
     .split = random_split,
-    .destroy = random_destroy,
+    .destroy = mb_token_model_destroy,
 };

@@ -4,39 +4,10 @@
  * of an expert in block b of rank s goes to replica (i + b + s) mod count; without
  * dispatch_offset_rank, (i + b) mod count. So a block's odd items always go to the same replicas.
  */
-#include <stdlib.h>
-
 #include "sim/dispatch_tokens.h"
 
 /* A rank with more blocks than these is taken to have this many larger ones. */
 enum { MAX_BLOCKS = 1024 };
-
-static void round_robin_destroy(void *state) {
-  mb_token_model_fini(state);
-  free(state);
-}
-
-static mb_status round_robin_create(const mb_shape *shape, const mb_dispatch_options *options,
-                                    const mb_dispatch_origin *origin, void **state) {
-  mb_token_model *model = calloc(1, sizeof *model);
-
-  if (model == NULL) {
-    return MB_FAIL(MB_ERR_MEMORY, "no memory to dispatch over %zu slots", shape->n_slots);
-  }
-  mb_status status = mb_token_model_init(model, shape, options, origin);
-  if (status != MB_OK) {
-    round_robin_destroy(model);
-    return status;
-  }
-  *state = model;
-  return MB_OK;
-}
-
-static void round_robin_place(void *state, size_t layer, const mb_dispatch_placement *placement) {
-  mb_token_model *model = state;
-
-  mb_replicas_place(&model->replicas, layer, placement->physical_to_logical_map);
-}
 
 static uint64_t block_size(const mb_token_model *model, uint64_t n_items) {
   uint64_t size = (uint64_t)model->options->dispatch_block;
@@ -134,8 +105,8 @@ const mb_dispatch_type mb_dispatch_round_robin = {
     .summary = "in turn, anew in every block of a rank's items (TensorRT-LLM)",
     .whole = true,
     .uses_sources = true,
-    .create = round_robin_create,
-    .place = round_robin_place,
+    .create = mb_token_model_create,
+    .place = mb_token_model_place,
     .split = round_robin_split,
-    .destroy = round_robin_destroy,
+    .destroy = mb_token_model_destroy,
 };

@@ -27,6 +27,33 @@ void mb_token_model_fini(mb_token_model *model) {
   free(model->count);
 }
 
+mb_status mb_token_model_create(const mb_shape *shape, const mb_dispatch_options *options,
+                                const mb_dispatch_origin *origin, void **state) {
+  mb_token_model *model = calloc(1, sizeof *model);
+
+  if (model == NULL) {
+    return MB_FAIL(MB_ERR_MEMORY, "no memory to dispatch over %zu slots", shape->n_slots);
+  }
+  mb_status status = mb_token_model_init(model, shape, options, origin);
+  if (status != MB_OK) {
+    mb_token_model_destroy(model);
+    return status;
+  }
+  *state = model;
+  return MB_OK;
+}
+
+void mb_token_model_place(void *state, size_t layer, const mb_dispatch_placement *placement) {
+  mb_token_model *model = state;
+
+  mb_replicas_place(&model->replicas, layer, placement->physical_to_logical_map);
+}
+
+void mb_token_model_destroy(void *state) {
+  mb_token_model_fini(state);
+  free(state);
+}
+
 uint64_t mb_tokens_of(size_t n_experts, const uint32_t *load, size_t top_k) {
   uint64_t sum = 0;
   uint64_t most = 0;

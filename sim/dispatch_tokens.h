@@ -40,6 +40,13 @@ MB_NODISCARD mb_status mb_token_model_init(mb_token_model *model, const mb_shape
                                            const mb_dispatch_origin *origin);
 void mb_token_model_fini(mb_token_model *model);
 
+/** The members of mb_dispatch_type for a model that keeps nothing more. */
+MB_NODISCARD mb_status mb_token_model_create(const mb_shape *shape,
+                                             const mb_dispatch_options *options,
+                                             const mb_dispatch_origin *origin, void **state);
+void mb_token_model_place(void *state, size_t layer, const mb_dispatch_placement *placement);
+void mb_token_model_destroy(void *state);
+
 /** Tokens (or, for top_k 1, items) that loads [E] stand for. */
 uint64_t mb_tokens_of(size_t n_experts, const uint32_t *load, size_t top_k);
 

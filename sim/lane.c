@@ -119,28 +119,34 @@ static double part_load(const mb_lane *lane, const int32_t *map, size_t n_parts,
   return load;
 }
 
-/* Max over mean of the parts' loads, for the shares under a placement [P] of one layer. */
-static float part_imbalance(const mb_lane *lane, const int32_t *map, size_t n_parts) {
+/* The largest of the parts' loads, for the shares under a placement [P] of one layer.
+   @param total of all parts. */
+static double largest_part(const mb_lane *lane, const int32_t *map, size_t n_parts, double *total) {
   double max = 0.0;
-  double total = 0.0;
 
+  *total = 0.0;
   for (size_t i = 0; i < n_parts; i++) {
     double load = part_load(lane, map, n_parts, i);
     max = load > max ? load : max;
-    total += load;
+    *total += load;
   }
+  return max;
+}
+
+/* Max over mean of the parts' loads. */
+static float part_imbalance(const mb_lane *lane, const int32_t *map, size_t n_parts) {
+  double total = 0.0;
+  double max = largest_part(lane, map, n_parts, &total);
+
   return total > 0.0 ? (float)(max / (total / (double)n_parts)) : NAN;
 }
 
 /* How far the largest GPU load is above what packing these shares cannot avoid, relatively. */
 static float packing_gap(mb_lane *lane, const int32_t *map) {
+  double total = 0.0;
+  double max = largest_part(lane, map, lane->shape.n_gpus, &total);
   double bound = mb_bound_packing(&lane->shape, lane->share, map, lane->weight);
-  double max = 0.0;
 
-  for (size_t d = 0; d < lane->shape.n_gpus; d++) {
-    double load = part_load(lane, map, lane->shape.n_gpus, d);
-    max = load > max ? load : max;
-  }
   if (!(bound > 0.0)) {
     return NAN;
   }
